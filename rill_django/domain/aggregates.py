@@ -1,0 +1,304 @@
+"""Aggregates: frozen values that decide, and are made anew by every event."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+from typing_extensions import Self, dataclass_transform
+
+from .conditions import Condition
+from .definitions import CommandType, EventType
+from .errors import DefinitionError, InvalidMessage
+from .keys import Key, key, key_parameters, own_annotations
+from .messages import EventMessage, Message
+from .payload import Parameter, Payload, build_payload, convert
+from .registry import current_registry
+from .results import Rejected
+from .runtime import current
+from .streams import MAX_STREAM_LENGTH, stream_name
+
+A = TypeVar("A", bound="Aggregate")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(key, msgspec.field))
+class AggregateMeta(msgspec.StructMeta):
+    """Makes a frozen struct of an aggregate class, and checks and registers what it defines."""
+
+    type_name: str
+    _key_parameters: tuple[Parameter, ...]
+    _key_names: tuple[str, ...]
+    _key_payload: Payload
+    _key_conditions: tuple[Condition, ...]
+    _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
+
+    def __new__(
+        mcls,
+        class_name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        /,
+        *,
+        name: str | None = None,
+        abstract: bool = False,
+        frozen: bool = True,
+        kw_only: bool = False,
+    ) -> Any:
+        """Create the class.
+
+        Args:
+            name: stable type name, e.g. ``bank.Account``; default: the app's label and the class's name.
+            abstract: the class only passes its fields, events and commands on to its subclasses.
+            frozen, kw_only: for the base class alone, which type checkers read them from.
+        """
+        where = f"{namespace['__module__']}.{namespace['__qualname__']}"
+        parent = next((base for base in bases if isinstance(base, AggregateMeta)), None)
+        keys = {field: one for field, one in namespace.items() if isinstance(one, Key)}
+        fields = {field: one for field, one in namespace.items() if field not in keys}
+        try:
+            cls = super().__new__(
+                mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only
+            )
+        except TypeError as error:
+            raise DefinitionError(
+                f"{where}: {error}. Key properties come first, and every other field needs an "
+                "immutable default, since an aggregate with no events must exist too."
+            ) from error
+        cls.type_name = name or f"{_label(cls.__module__)}.{class_name}"
+        cls._key_parameters = parent._key_parameters if parent else ()
+        cls._key_conditions = parent._key_conditions if parent else ()
+        cls._definitions = dict(parent._definitions) if parent else {}
+        if parent is not None:
+            _refuse_members(cls, fields, keys, where)
+            for parameter, condition in key_parameters(cls, keys, where):
+                cls._key_parameters += (parameter,)
+                cls._key_conditions += (condition,) if condition else ()
+            cls._key_names = tuple(one.name for one in cls._key_parameters)
+            for member, one in fields.items():
+                if isinstance(one, (EventType, CommandType)):
+                    cls._definitions[member] = one
+            if not abstract:
+                cls._complete(where)
+        return cls
+
+    def __init__(cls, *args: Any, **options: Any) -> None:
+        super().__init__(*args)
+
+    def _complete(cls, where: str) -> None:
+        if not cls._key_parameters:
+            raise DefinitionError(
+                f"{where} has no key property, so its streams could not be told apart. Add one, e.g. "
+                "number: str = key(); or make it a base class: class …(Aggregate, abstract=True)."
+            )
+        cls._key_payload = build_payload(
+            cls.__name__, cls._key_parameters, Message, where=where, module=cls.__module__
+        )
+        aggregate = cast("type[Aggregate]", cls)
+        for member, definition in cls._definitions.items():
+            cls._definitions[member] = definition.bound_to(aggregate, cls._key_parameters)
+            setattr(cls, member, cls._definitions[member])
+        current_registry().add(aggregate, cls.type_name)
+
+    if not TYPE_CHECKING:  # A type checker takes the arguments from the fields.
+
+        def __call__(cls, *args, **kwargs):
+            """Return the empty aggregate with these key properties, by position or keyword."""
+            names = cls.key_names()
+            if len(args) > len(names) or any(name not in names for name in kwargs):
+                raise TypeError(
+                    f"{cls.__name__} takes its key properties only ({', '.join(names)}); everything "
+                    "else about it comes from its events."
+                )
+            values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
+            if not values.keys().isdisjoint(kwargs):
+                raise TypeError(f"{cls.__name__} got two values for the same key property")
+            values.update(kwargs)
+            if len(values) < len(names):
+                missing = ", ".join(repr(name) for name in names if name not in values)
+                raise TypeError(f"{cls.__name__} needs its key properties; missing: {missing}")
+            return cls.checked_empty(convert(cls._key_payload, cls.type_name, values))
+
+    def key_names(cls) -> tuple[str, ...]:
+        """Return the names of the key properties, in order."""
+        return cls._key_names
+
+    def event_types(cls) -> tuple[EventType[Any, ...], ...]:
+        """Return the event types of this aggregate type, in the order of their definition."""
+        return tuple(one for one in cls._definitions.values() if isinstance(one, EventType))
+
+    def command_types(cls) -> tuple[CommandType[Any, ...], ...]:
+        """Return the command types of this aggregate type, in the order of their definition."""
+        return tuple(one for one in cls._definitions.values() if isinstance(one, CommandType))
+
+    def add_key_condition(cls, condition: Condition) -> None:
+        """Ask for something of the key properties together; used by ``@require``."""
+        cls._key_conditions += (condition,)
+
+    def empty(cls, keys: Message) -> Any:
+        """Return the empty aggregate that a checked message is about."""
+        values = {name: getattr(keys, name) for name in cls.key_names()}
+        return super().__call__(**values)
+
+    def checked_empty(cls, keys: Message) -> Any:
+        """Return the empty aggregate of a message, having checked of its keys what types cannot.
+
+        Raises:
+            InvalidMessage: a key is empty, a precondition does not hold, or the stream's name gets
+                too long.
+        """
+        aggregate = cls.empty(keys)
+        for name in cls.key_names():
+            if getattr(keys, name) == "":
+                raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
+        for condition in cls._key_conditions:
+            if not condition.predicate(aggregate):
+                raise InvalidMessage(cls.type_name, condition.field, condition.demand)
+        length = len(aggregate.stream)
+        if length > MAX_STREAM_LENGTH:
+            raise InvalidMessage(
+                cls.type_name,
+                "",
+                f"the stream's name, {aggregate.stream[:40]}…, has {length} characters; "
+                f"the longest that can be stored has {MAX_STREAM_LENGTH}",
+            )
+        return aggregate
+
+
+def _label(module: str) -> str:
+    """Return the app that a module belongs to: ``shop.bank.domain.accounts`` is of ``bank``."""
+    parts = module.split(".")
+    if "domain" in parts[1:]:
+        return parts[len(parts) - 1 - parts[::-1].index("domain") - 1]
+    return parts[-2] if len(parts) > 1 else parts[0]
+
+
+def _refuse_members(
+    cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
+) -> None:
+    """Raise `DefinitionError` for fields and methods that cannot work."""
+    reserved = {name for name in (*dir(Aggregate), *vars(AggregateMeta)) if not name.startswith("__")}
+    fields = {
+        name: annotation
+        for name, annotation in own_annotations(cls).items()
+        if "ClassVar" not in str(annotation)
+    }
+    definitions = [
+        name for name, one in namespace.items() if isinstance(one, (EventType, CommandType))
+    ]
+    for name in (*fields, *definitions):
+        if name in reserved:
+            raise DefinitionError(
+                f"{where}: the name {name!r} is taken by the library. Choose another one."
+            )
+        if isinstance(namespace.get(name), (list, dict, set, bytearray)):
+            raise DefinitionError(
+                f"{where}: field {name!r} has a mutable default, {namespace[name]!r}. Aggregates are "
+                "values that are shared: use a tuple, a frozenset, or "
+                f"{name} = msgspec.field(default_factory=dict) and evolve it by a new dict."
+            )
+    for name in fields.keys() - set(keys) - namespace.keys():
+        raise DefinitionError(
+            f"{where}: field {name!r} has no default. Give it one, since an aggregate with no events "
+            f"must exist too; or make it a key property: {name}: … = key()"
+        )
+
+
+class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=True):
+    """Base class of all aggregates.
+
+    An aggregate is the reduction of its stream to what is needed to decide about the next events. It
+    is frozen: events make new ones by `evolve`, so a rejected command has changed nothing and the same
+    value may be handed to all threads.
+
+    Source: Rill/Wheel's ``defaggregate``.
+    """
+
+    _version: int = -1
+    _new_events: tuple[EventMessage, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        """Canonical name of the aggregate's stream, e.g. ``bank.Account/12345678``."""
+        cls = type(self)
+        return stream_name(cls.type_name, [getattr(self, name) for name in cls.key_names()])
+
+    @property
+    def version(self) -> int:
+        """Version of the last stored event that is applied here; -1 when there is none."""
+        return self._version
+
+    @property
+    def new_events(self) -> tuple[EventMessage, ...]:
+        """Events applied here that are not stored yet."""
+        return self._new_events
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether there are events that are not stored yet."""
+        return bool(self._new_events)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is stored about it, as far as is known here."""
+        return self._version < 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has happened to it, stored or not."""
+        return self._version >= 0 or bool(self._new_events)
+
+    @classmethod
+    def get(cls, *keys: Any, **named_keys: Any) -> Self:
+        """Fetch by key. A stream with no events gives the empty aggregate.
+
+        Raises:
+            InvalidMessage: a key has the wrong type.
+        """
+        return current().update(cls(*keys, **named_keys))
+
+    def evolve(self, **changes: Any) -> Self:
+        """Return a copy with these fields changed; used by event methods.
+
+        Raises:
+            TypeError: a field does not exist, or is a key property.
+        """
+        keys = type(self).key_names()
+        if not changes.keys().isdisjoint(keys):
+            raise TypeError(f"{type(self).__name__}: key properties never change: {', '.join(keys)}")
+        return msgspec.structs.replace(self, **changes)
+
+    def reject(self, reason: str, **data: Any) -> Rejected:
+        """Return a rejection with a stable reason and arbitrary data; used by command methods."""
+        return Rejected(reason, data, self)
+
+    def read(self, other: type[A], *keys: Any, **named_keys: Any) -> A:
+        """Fetch another aggregate by key, inside a command. What comes back may be stale."""
+        return other.get(*keys, **named_keys)
+
+    def apply(self, *messages: EventMessage) -> Self:
+        """Return the aggregate with event messages applied as new, uncommitted events.
+
+        Raises:
+            TypeError: a message belongs to another aggregate.
+        """
+        aggregate = self
+        for message in messages:
+            definition = message.definition
+            if definition.aggregate is not type(self) or definition.aggregate.empty(message) != type(
+                self
+            ).empty(cast("Message", self)):
+                raise TypeError(f"{message!r} is not an event of {self.stream}")
+            aggregate = definition.apply_new(aggregate, message)
+        return aggregate
+
+    def __repr__(self) -> str:
+        cls = type(self)
+        keys = ", ".join(repr(getattr(self, name)) for name in cls.key_names())
+        state = "".join(
+            f", {name}={getattr(self, name)!r}"
+            for name in cls.__struct_fields__
+            if name not in cls.key_names() and name not in ("_version", "_new_events")
+        )
+        pending = f", uncommitted={len(self._new_events)}" if self._new_events else ""
+        return f"{cls.__name__}({keys}{state}, version={self._version}{pending})"

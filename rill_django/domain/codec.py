@@ -1,0 +1,131 @@
+"""JSON in and out: messages to `NewEvent`, `StoredEvent` to `RecordedEvent`. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidMessage, UnreadableEvent
+from .messages import EventMessage
+from .records import NewEvent, RecordedEvent, StoredEvent, UnknownEvent
+from .registry import Registry
+from .upcasting import RawEvent, apply_upcasters
+
+_encoder = msgspec.json.Encoder(order=None)
+_plain = msgspec.json.Decoder()
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+def encode_event(message: EventMessage, metadata: bytes = b"{}") -> NewEvent:
+    """Encode a message for the log.
+
+    Raises:
+        InvalidMessage: a value that JSON, or one of the databases, cannot hold.
+    """
+    definition = message.definition
+    try:
+        data = _encoder.encode(message)
+        if definition.payload.unsafe_floats:
+            # JSON has no NaN and no infinity: they are written as null and would not come back.
+            msgspec.json.decode(data, type=type(message))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidMessage(definition.name, "", f"cannot be stored as JSON: {error}") from error
+    if b"\\u0000" in data and "\0" in _texts(_plain.decode(data)):
+        raise InvalidMessage(
+            definition.name, "", "a text has a NUL character in it, which databases cannot store"
+        )
+    return NewEvent(definition.name, data, metadata)
+
+
+def _texts(value: Any) -> str:
+    """All texts inside a plain JSON value, run together."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return "".join(map(_texts, (*value.keys(), *value.values())))
+    return "".join(map(_texts, value)) if isinstance(value, list) else ""
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
+    """Encode metadata; empty values are left out."""
+    try:
+        encoded = _encoder.encode({name: value for name, value in metadata.items() if value is not None})
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidMessage("metadata", "", f"cannot be stored as JSON: {error}") from error
+    if b"\\u0000" in encoded:
+        raise InvalidMessage("metadata", "", "a text has a NUL character in it")
+    return encoded
+
+
+@lru_cache(maxsize=1024)
+def _decode_metadata(metadata: bytes) -> dict[str, Any]:
+    # Events of one request share their metadata, so this is nearly always a hit.
+    return _object.decode(metadata)
+
+
+def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator[RecordedEvent]:
+    """Decode stored events with today's code: upcast first, then typed.
+
+    One stored event may become several, or none.
+
+    Raises:
+        UnreadableEvent: the payload does not fit the type, or an upcaster failed.
+    """
+    for event in events:
+        if registry.has_upcasters_for(event.type):
+            yield from _decode_upcast(event, registry)
+        else:
+            yield _recorded(event, event.type, _decode_typed(event, registry))
+
+
+def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
+    definition = registry.events.get(event.type)
+    if definition is None:
+        return UnknownEvent(data=_object.decode(event.data))
+    try:
+        message: EventMessage = definition.decoder.decode(event.data)
+    except msgspec.MsgspecError as error:
+        raise UnreadableEvent(event.stream, event.version, event.type, str(error)) from error
+    return message
+
+
+def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedEvent]:
+    raw = RawEvent(
+        type=event.type,
+        data=_object.decode(event.data),
+        metadata=_decode_metadata(event.metadata),
+        stream=event.stream,
+        version=event.version,
+    )
+    try:
+        upcasted = apply_upcasters(raw, registry.upcasters)
+        for one in upcasted:
+            definition = registry.events.get(one.type)
+            message = (
+                UnknownEvent(data=one.data)
+                if definition is None
+                else msgspec.convert(one.data, definition.payload.struct)
+            )
+            yield _recorded(event, one.type, message, one.metadata)
+    except UnreadableEvent:
+        raise
+    except Exception as error:
+        reason = f"after upcasting: {type(error).__name__}: {error}"
+        raise UnreadableEvent(event.stream, event.version, event.type, reason) from error
+
+
+def _recorded(
+    event: StoredEvent, type: str, message: Any, metadata: Mapping[str, Any] | None = None
+) -> RecordedEvent:
+    return RecordedEvent(
+        event.stream,
+        event.version,
+        event.position,
+        type,
+        message,
+        _decode_metadata(event.metadata) if metadata is None else metadata,
+        event.recorded_at,
+    )

@@ -1,0 +1,89 @@
+"""Every exception that the library raises on purpose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .results import Conflict, Rejected
+
+
+class RillError(Exception):
+    """Base of all errors of this library."""
+
+
+class DefinitionError(RillError, TypeError):
+    """An aggregate, event, command, upcaster or projection is written in a way that cannot work.
+
+    Raised at import, with the class, the member and the cure in its text.
+    """
+
+
+class InvalidMessage(RillError, ValueError):
+    """A message does not have the form that its type asks for.
+
+    This is not a rejection: the domain was never asked. It is the sender's mistake (HTTP 400).
+
+    Attributes:
+        message_type: full name of the event, command or aggregate type, e.g. ``bank.Account.opened``.
+        field: path of the offending field, e.g. ``address.lines[0]``; empty for the whole message.
+        reason: what was wrong and what was expected.
+    """
+
+    def __init__(self, message_type: str, field: str, reason: str) -> None:
+        self.message_type = message_type
+        self.field = field
+        self.reason = reason
+        where = f"{message_type}, field {field!r}" if field else message_type
+        super().__init__(f"{where}: {reason}")
+
+
+class PostconditionFailed(RillError, AssertionError):
+    """An event led to a state that its own ``@ensure`` forbids: a bug in the domain's code."""
+
+
+class UnknownMessageType(RillError, LookupError):
+    """No aggregate, event or command with that name is registered."""
+
+
+class UnreadableEvent(RillError, ValueError):
+    """A stored event cannot be decoded by today's code; it needs an upcaster or a default.
+
+    Attributes:
+        stream: the event's stream.
+        version: its version in that stream.
+        type: its stored type name.
+    """
+
+    def __init__(self, stream: str, version: int, type: str, reason: str) -> None:
+        self.stream = stream
+        self.version = version
+        self.type = type
+        super().__init__(
+            f"{stream}@{version} is stored as {type!r} and cannot be read by today's code: {reason}. "
+            f"Give the new field a default, or write an @upcast({type!r})."
+        )
+
+
+class NoRuntime(RillError, RuntimeError):
+    """The domain was asked to fetch or store something, and nothing is there to do it."""
+
+
+class RejectedError(RillError):
+    """Raised by ``Rejected.unwrap()``; ``.rejection`` is the value."""
+
+    def __init__(self, rejection: Rejected) -> None:
+        self.rejection = rejection
+        details = "".join(f", {name}={value!r}" for name, value in rejection.data.items())
+        super().__init__(f"{rejection.aggregate.stream}: rejected: {rejection.reason}{details}")
+
+
+class ConflictError(RillError):
+    """Raised by ``Conflict.unwrap()``; ``.conflict`` is the value."""
+
+    def __init__(self, conflict: Conflict) -> None:
+        self.conflict = conflict
+        super().__init__(
+            f"{conflict.stream}: expected version {conflict.expected_version}, "
+            f"but the stream is at {conflict.actual_version}"
+        )

@@ -1,0 +1,70 @@
+"""The one door from the domain to the outside.
+
+``Account.get(…)``, ``Account.withdraw.transact(…)`` and ``self.read(…)`` need somebody who fetches and
+stores. The domain knows that somebody only as the `Runtime` protocol; the Django side sets the default,
+and a test or a script may use another one for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from .errors import NoRuntime
+
+if TYPE_CHECKING:
+    from .aggregates import Aggregate
+    from .messages import CommandMessage
+    from .results import Result
+
+A = TypeVar("A", bound="Aggregate")
+
+
+class Runtime(Protocol):
+    """Fetches aggregates and carries out command messages."""
+
+    def update(self, aggregate: A) -> A:
+        """Return the aggregate with all events applied that its stream has beyond its version."""
+
+    def transact(
+        self, message: CommandMessage, *, expected_version: int | None = None
+    ) -> Result[Aggregate]:
+        """Fetch the message's aggregate, let it decide, and commit."""
+
+
+_default: Runtime | None = None
+_current: ContextVar[Runtime | None] = ContextVar("rill_runtime", default=None)
+
+
+def set_default(runtime: Runtime | None) -> None:
+    """Make ``runtime`` the one that is used where no other is in use."""
+    global _default
+    _default = runtime
+
+
+def current() -> Runtime:
+    """Return the runtime in use.
+
+    Raises:
+        NoRuntime: there is none.
+    """
+    runtime = _current.get() or _default
+    if runtime is None:
+        raise NoRuntime(
+            "There is no repository to fetch from. Add 'rill_django' to INSTALLED_APPS and call "
+            "django.setup(), or use a repository of your own: "
+            "with rill_django.testing.memory_runtime(): …"
+        )
+    return runtime
+
+
+@contextmanager
+def use(runtime: Runtime) -> Iterator[Runtime]:
+    """Use ``runtime`` inside the ``with`` block, in this thread or task only."""
+    token = _current.set(runtime)
+    try:
+        yield runtime
+    finally:
+        _current.reset(token)
