@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
 from typing_extensions import Self
@@ -271,7 +271,7 @@ class CommandType(MessageType, Generic[A, P]):
             TypeError, InvalidMessage: as in `message`.
         """
         message = self.message(*args, **kwargs)
-        return cast("Result[A]", current().transact(message, expected_version=expected_version))
+        return current().transact(message, expected_version=expected_version)
 
 
 @overload

@@ -7,17 +7,17 @@ and a test or a script may use another one for a while.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import NoRuntime
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
     from .messages import CommandMessage
-    from .results import Result
+    from .results import Rejected, Result
 
 A = TypeVar("A", bound="Aggregate")
 
@@ -28,9 +28,14 @@ class Runtime(Protocol):
     def update(self, aggregate: A) -> A:
         """Return the aggregate with all events applied that its stream has beyond its version."""
 
+    def commit(
+        self, decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None
+    ) -> Result[A]:
+        """Store the new events of an aggregate; pass a rejection through."""
+
     def transact(
         self, message: CommandMessage, *, expected_version: int | None = None
-    ) -> Result[Aggregate]:
+    ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit."""
 
 

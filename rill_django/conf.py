@@ -1,0 +1,56 @@
+"""The ``RILL`` setting, read late and typed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_fields=True):
+    """What may be in ``RILL = {…}``; names in capitals there.
+
+    Attributes:
+        cache_size: aggregates that each process keeps between commands; 0: none.
+        conflict_tries: how often a command is tried in all when others commit first.
+        poll_interval: seconds between two looks of an idle projection worker.
+        batch_size: most events that a projection applies in one transaction.
+    """
+
+    cache_size: int = 20_000
+    conflict_tries: int = 3
+    poll_interval: float = 0.05
+    batch_size: int = 1_000
+
+
+@lru_cache(maxsize=1)
+def configuration() -> Configuration:
+    """Return the settings in force.
+
+    Raises:
+        ImproperlyConfigured: a name is unknown or a value has the wrong type.
+    """
+    given: Any = getattr(settings, "RILL", {})
+    try:
+        found = msgspec.convert(given, Configuration)
+    except msgspec.ValidationError as error:
+        known = ", ".join(field.encode_name for field in msgspec.structs.fields(Configuration))
+        raise ImproperlyConfigured(f"settings.RILL: {error}. It may have: {known}.") from error
+    minimum = {"CACHE_SIZE": found.cache_size, "CONFLICT_TRIES": found.conflict_tries - 1}
+    minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
+    for name, value in minimum.items():
+        if value < 0:
+            raise ImproperlyConfigured(f"settings.RILL[{name!r}] is too small: {given[name]!r}.")
+    return found
+
+
+def _reset(*, setting: str, **_: Any) -> None:
+    if setting == "RILL":
+        configuration.cache_clear()
+
+
+setting_changed.connect(_reset, dispatch_uid="rill_django.conf")

@@ -1,0 +1,8 @@
+"""The tables: the log (events, and their positions), and the projections' checkpoints."""
+
+from __future__ import annotations
+
+from rill_django.projections.checkpoint import Checkpoint
+from rill_django.store.tables import Event, Position, Unsequenced
+
+__all__ = ["Checkpoint", "Event", "Position", "Unsequenced"]

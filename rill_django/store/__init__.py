@@ -1,0 +1,1 @@
+"""The log: the protocol, and its implementations."""

@@ -1,0 +1,120 @@
+"""What differs between databases, and the standard SQL that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.selection import Selection
+from rill_django.store.tables import Event, Position, Unsequenced
+
+EVENTS = Event._meta.db_table
+POSITIONS = Position._meta.db_table
+UNSEQUENCED = Unsequenced._meta.db_table
+
+
+class Dialect:
+    """Says to one kind of database what the store wants of it."""
+
+    vendor: str
+    json_text = "{}"
+    """How a JSON column is read as text."""
+    sequences_on_append: bool
+    """Whether events get their positions in the transaction that appends them."""
+
+    def append(
+        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
+    ) -> datetime | None:
+        """Append in one statement if the stream is at the version; return the database's time, or None."""
+        raise NotImplementedError
+
+    def sequence(self, cursor: CursorWrapper) -> None:
+        """Give the next positions to all visible events that have none."""
+        raise NotImplementedError
+
+    def is_lost_race(self, error: IntegrityError) -> bool:
+        """Whether the error is that the stream already has an event of that version."""
+        raise NotImplementedError
+
+    def utc(self, value: Any) -> datetime:
+        """Return a time read from the database as an aware one, in UTC."""
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        return (
+            value.replace(tzinfo=timezone.utc)
+            if value.tzinfo is None
+            else value.astimezone(timezone.utc)
+        )
+
+    def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> Any:
+        """Return a time in the form that this database compares its column with."""
+        return connection.ops.adapt_datetimefield_value(value)
+
+    def load(self, cursor: CursorWrapper, stream: str, from_version: int) -> list[StoredEvent]:
+        """Read a stream without its positions."""
+        cursor.execute(
+            f"SELECT version, type, {self.json_text.format('data')}, "
+            f"{self.json_text.format('metadata')}, recorded_at "
+            f"FROM {EVENTS} WHERE stream = %s AND version >= %s ORDER BY version",
+            (stream, from_version),
+        )
+        return [
+            StoredEvent(stream, version, None, type, data.encode(), metadata.encode(), self.utc(time))
+            for version, type, data, metadata, time in cursor.fetchall()
+        ]
+
+    def fetch(
+        self, connection: BaseDatabaseWrapper, cursor: CursorWrapper, selection: Selection
+    ) -> list[StoredEvent]:
+        """Read a selection, by key."""
+        conditions, parameters = self._conditions(connection, selection)
+        place = "p.position" if selection.stream is None else "e.version"
+        join = "JOIN" if selection.stream is None else "LEFT JOIN"
+        direction = "DESC" if selection.backwards else "ASC"
+        limit = "" if selection.limit is None else f" LIMIT {selection.limit:d}"
+        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
+        cursor.execute(
+            f"SELECT e.stream, e.version, p.position, e.type, {self.json_text.format('e.data')}, "
+            f"{self.json_text.format('e.metadata')}, e.recorded_at "
+            f"FROM {EVENTS} e {join} {POSITIONS} p ON p.event_id = e.id "
+            f"{where}ORDER BY {place} {direction}{limit}",
+            parameters,
+        )
+        return [
+            StoredEvent(
+                stream, version, position, type, data.encode(), metadata.encode(), self.utc(time)
+            )
+            for stream, version, position, type, data, metadata, time in cursor.fetchall()
+        ]
+
+    def _conditions(
+        self, connection: BaseDatabaseWrapper, selection: Selection
+    ) -> tuple[list[str], list[Any]]:
+        beyond, onwards = ("<", "<=") if selection.backwards else (">", ">=")
+        conditions: list[str] = []
+        parameters: list[Any] = []
+
+        def ask(condition: str, *values: Any) -> None:
+            conditions.append(condition)
+            parameters.extend(values)
+
+        if selection.stream is not None:
+            ask("e.stream = %s", selection.stream)
+        if selection.category is not None:
+            ask("e.stream >= %s AND e.stream < %s", *selection.category_bounds)
+        if selection.types:
+            places = ", ".join(["%s"] * len(selection.types))
+            ask(f"e.type IN ({places})", *sorted(selection.types))
+        if selection.after is not None:
+            ask(f"p.position {beyond} %s", selection.after)
+        if selection.from_version is not None:
+            ask(f"e.version {onwards} %s", selection.from_version)
+        if selection.as_of is not None:
+            ask("e.recorded_at <= %s", self.time_parameter(connection, selection.as_of))
+        return conditions, parameters

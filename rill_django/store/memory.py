@@ -1,0 +1,106 @@
+"""A store without a database: for tests, notebooks, and to show what the contract is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from threading import Lock
+
+import msgspec
+
+from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.protocol import EMPTY_STREAM, WrongExpectedVersion
+from rill_django.store.reader import Reader
+from rill_django.store.selection import Selection
+
+
+class MemoryEventStore:
+    """Keeps all events in this process. Safe to use from several threads.
+
+    Args:
+        clock: returns the time that events are recorded at.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    ) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._log: list[StoredEvent] = []
+        self._streams: dict[str, list[StoredEvent]] = {}
+
+    def append(
+        self, stream: str, expected_version: int, events: Sequence[NewEvent]
+    ) -> Sequence[StoredEvent]:
+        """See `EventStore.append`."""
+        if not events:
+            return ()
+        with self._lock:
+            actual_version = len(self._streams.get(stream, ())) - 1
+            if actual_version != expected_version:
+                raise WrongExpectedVersion(stream, expected_version, actual_version)
+            now, end = self._clock(), len(self._log)
+            stored = [
+                StoredEvent(
+                    stream=stream,
+                    version=expected_version + number,
+                    position=end + number,
+                    type=event.type,
+                    data=event.data,
+                    metadata=event.metadata,
+                    recorded_at=now,
+                )
+                for number, event in enumerate(events, start=1)
+            ]
+            self._log.extend(stored)
+            self._streams.setdefault(stream, []).extend(stored)
+        return _without_positions(stored)
+
+    def load(self, stream: str, from_version: int = 0) -> Sequence[StoredEvent]:
+        """See `EventStore.load`."""
+        return _without_positions(self._streams.get(stream, [])[max(from_version, 0) :])
+
+    def version(self, stream: str) -> int:
+        """See `EventStore.version`."""
+        return len(self._streams.get(stream, ())) + EMPTY_STREAM
+
+    def head(self) -> int:
+        """See `EventStore.head`."""
+        return len(self._log)
+
+    def read(self) -> Reader:
+        """See `EventStore.read`."""
+        return Reader(self)
+
+    def fetch(self, selection: Selection) -> Sequence[StoredEvent]:
+        """See `EventStore.fetch`."""
+        source = self._log if selection.stream is None else self._streams.get(selection.stream, [])
+        events = reversed(source) if selection.backwards else iter(source)
+        found = []
+        for event in events:
+            if selection.limit is not None and len(found) >= selection.limit:
+                break
+            if _is_wanted(event, selection):
+                found.append(event)
+        return found
+
+    def after_commit(self, callback: Callable[[], object]) -> None:
+        """See `EventStore.after_commit`."""
+        callback()
+
+
+def _without_positions(events: Iterable[StoredEvent]) -> list[StoredEvent]:
+    return [msgspec.structs.replace(event, position=None) for event in events]
+
+
+def _is_wanted(event: StoredEvent, selection: Selection) -> bool:
+    low, beyond = selection.category_bounds
+    sign = -1 if selection.backwards else 1
+    position = event.position or 0
+    return (
+        (selection.category is None or low <= event.stream < beyond)
+        and (not selection.types or event.type in selection.types)
+        and (selection.after is None or sign * position > sign * selection.after)
+        and (selection.from_version is None or sign * event.version >= sign * selection.from_version)
+        and (selection.as_of is None or event.recorded_at <= selection.as_of)
+    )

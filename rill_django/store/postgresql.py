@@ -1,0 +1,86 @@
+"""What is peculiar to PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError
+from django.db.backends.utils import CursorWrapper
+
+from rill_django.domain.records import NewEvent
+from rill_django.store.dialect import EVENTS, POSITIONS, UNSEQUENCED, Dialect
+from rill_django.store.tables import LOST_RACE_CONSTRAINT
+
+SEQUENCE_AT_MOST = 10_000
+"""Events that get their positions in one go, so that the lock is held shortly."""
+
+# The condition keeps a stream without gaps; the unique constraint, without overwriting. Both are
+# needed: the condition sees only what is committed. Ids are given in the order of versions, which is
+# what makes the order of positions agree with them.
+_APPEND = f"""
+WITH appended AS (
+    INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorded_at)
+    SELECT %(stream)s, %(expected)s + number, type, data::jsonb, metadata::jsonb,
+           statement_timestamp()
+    FROM unnest(%(types)s::text[], %(data)s::text[], %(metadata)s::text[])
+         WITH ORDINALITY AS new(type, data, metadata, number)
+    WHERE %(expected)s = coalesce(
+        (SELECT version FROM {EVENTS} WHERE stream = %(stream)s ORDER BY version DESC LIMIT 1), -1)
+    ORDER BY number
+    RETURNING id
+), queued AS (
+    INSERT INTO {UNSEQUENCED} (event_id) SELECT id FROM appended
+)
+SELECT statement_timestamp() FROM appended LIMIT 1
+"""
+
+_SEQUENCE = f"""
+WITH moved AS (
+    DELETE FROM {UNSEQUENCED}
+    WHERE event_id = ANY (ARRAY(
+        SELECT event_id FROM {UNSEQUENCED} ORDER BY event_id LIMIT {SEQUENCE_AT_MOST}))
+    RETURNING event_id
+)
+INSERT INTO {POSITIONS} (position, event_id)
+SELECT coalesce((SELECT max(position) FROM {POSITIONS}), 0) + row_number() OVER (ORDER BY event_id),
+       event_id
+FROM moved
+"""
+
+
+class PostgreSQL(Dialect):
+    """See `Dialect`."""
+
+    vendor = "postgresql"
+    json_text = "{}::text"
+    sequences_on_append = False
+
+    def append(
+        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
+    ) -> datetime | None:
+        """See `Dialect.append`."""
+        parameters: dict[str, Any] = {
+            "stream": stream,
+            "expected": expected_version,
+            "types": [event.type for event in events],
+            "data": [event.data.decode() for event in events],
+            "metadata": [event.metadata.decode() for event in events],
+        }
+        cursor.execute(_APPEND, parameters)
+        row = cursor.fetchone()
+        return None if row is None else self.utc(row[0])
+
+    def sequence(self, cursor: CursorWrapper) -> None:
+        """See `Dialect.sequence`."""
+        # Two statements: under READ COMMITTED the second one sees all that was committed before the
+        # lock was ours, the last position above all.
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 0)", (POSITIONS,))
+        if cursor.fetchone()[0]:
+            cursor.execute(_SEQUENCE)
+
+    def is_lost_race(self, error: IntegrityError) -> bool:
+        """See `Dialect.is_lost_race`."""
+        diagnostics = getattr(error.__cause__, "diag", None)
+        return getattr(diagnostics, "constraint_name", None) == LOST_RACE_CONSTRAINT

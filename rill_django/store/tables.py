@@ -1,0 +1,127 @@
+"""The log's tables. Rows are appended by `DjangoEventStore` alone, and never changed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext_lazy as _
+
+from rill_django.domain.errors import RillError
+from rill_django.domain.streams import MAX_STREAM_LENGTH
+
+LOST_RACE_CONSTRAINT = "rill_django_event_stream_version"
+MAX_TYPE_LENGTH = 255
+
+
+class ImmutableEvent(RillError, TypeError):
+    """Somebody tried to add, change or delete an event through the model."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Events are facts: they are appended by committing an aggregate, and never changed or "
+            "deleted. To correct one, record another event that says what is right."
+        )
+
+
+class AsciiField(models.CharField[str, str]):
+    """A CharField that is compared byte by byte, so that prefixes can be searched by index."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        """Add the byte-wise collation of each database; SQLite's default is one."""
+        parameters: dict[str, Any] = dict(super().db_parameters(connection))
+        collation = {"postgresql": "C", "mysql": "ascii_bin"}.get(connection.vendor)
+        if collation is not None:
+            parameters["collation"] = collation
+        return parameters
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """Name the character set that MySQL's collation belongs to."""
+        kind = super().db_type(connection)
+        return f"{kind} CHARACTER SET ascii" if connection.vendor == "mysql" else kind
+
+
+class AppendOnlyQuerySet(models.QuerySet["Event"]):
+    """A queryset that only reads."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ImmutableEvent
+
+    create = update = delete = _refuse
+    bulk_create = bulk_update = _refuse
+    get_or_create = update_or_create = _refuse
+    acreate = aupdate = adelete = abulk_create = abulk_update = _refuse
+    aget_or_create = aupdate_or_create = _refuse
+
+
+class Event(models.Model):
+    """One fact of the log.
+
+    Its identity for the outside world is ``stream@version``; its place in the whole log is its
+    `Position`, which it gets after it is committed.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stream = AsciiField(_("stream"), max_length=MAX_STREAM_LENGTH)
+    version = models.PositiveIntegerField(_("version"))
+    type = AsciiField(_("type"), max_length=MAX_TYPE_LENGTH)
+    data = models.JSONField(_("data"), encoder=DjangoJSONEncoder)
+    metadata = models.JSONField(_("metadata"), default=dict, encoder=DjangoJSONEncoder)
+    recorded_at = models.DateTimeField(_("recorded at"))
+
+    objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = (
+            models.UniqueConstraint(fields=("stream", "version"), name=LOST_RACE_CONSTRAINT),
+        )
+        indexes = (models.Index(fields=("recorded_at",), name="rill_django_event_recorded_at"),)
+
+    def __str__(self) -> str:
+        return f"{self.stream}@{self.version}"
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise ImmutableEvent
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise ImmutableEvent
+
+
+class Position(models.Model):
+    """The place of an event in the log: consecutive from 1, in an order that never changes."""
+
+    position = models.BigIntegerField(_("position"), primary_key=True)
+    event = models.OneToOneField(
+        Event, on_delete=models.PROTECT, related_name="place", db_constraint=False
+    )
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("position")
+        verbose_name_plural = _("positions")
+
+    def __str__(self) -> str:
+        return str(self.position)
+
+
+class Unsequenced(models.Model):
+    """An event that has no position yet: appended, and maybe not even committed."""
+
+    event = models.OneToOneField(
+        Event, on_delete=models.PROTECT, primary_key=True, related_name="+", db_constraint=False
+    )
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("unsequenced event")
+        verbose_name_plural = _("unsequenced events")
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -1,0 +1,78 @@
+"""Side effects after commit: ``@after_commit(Slot.coin_inserted)``.
+
+Source: Rill/Wheel's ``wrap-new-events-callback`` and ``trigger``. A trigger is called once the events are
+final, in the process that committed them, and not again if that process dies before: what must not be lost
+belongs into a projection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from rill_django.domain.definitions import EventType
+from rill_django.domain.errors import DefinitionError
+from rill_django.domain.metadata import metadata
+from rill_django.domain.records import RecordedEvent
+
+logger = logging.getLogger("rill_django.triggers")
+
+Trigger = Callable[[RecordedEvent], object]
+T = TypeVar("T", bound=Trigger)
+Triggers = dict[str, list[Trigger]]
+
+_default: Triggers = {}
+_current: ContextVar[Triggers] = ContextVar("rill_triggers", default=_default)
+
+
+def after_commit(*types: EventType[Any, ...]) -> Callable[[T], T]:
+    """Call the function with each event of these types once it is committed.
+
+    Commands that it runs carry the event's ``correlation_id`` on and name the event as their
+    ``causation_id``. An exception is logged and stops nobody: the event has happened.
+
+    Raises:
+        DefinitionError: something else than event types was given.
+    """
+    if not types or not all(isinstance(one, EventType) for one in types):
+        raise DefinitionError(
+            f"@after_commit takes event types, e.g. @after_commit(Slot.coin_inserted); got {types!r}"
+        )
+
+    def register(function: T) -> T:
+        for one in types:
+            _current.get().setdefault(one.name, []).append(function)
+        return function
+
+    return register
+
+
+@contextmanager
+def isolated_triggers() -> Iterator[None]:
+    """Start without triggers inside the ``with`` block: for tests that define their own."""
+    token = _current.set({})
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def fire_triggers(events: Sequence[RecordedEvent]) -> None:
+    """Call the triggers of these events, in the order of events and of definition."""
+    triggers = _current.get()
+    for event in events:
+        for trigger in triggers.get(event.type, ()):
+            correlation = event.metadata.get("correlation_id") or event.identity
+            try:
+                with metadata(correlation_id=correlation, causation_id=event.identity):
+                    trigger(event)
+            except Exception:
+                logger.exception(
+                    "trigger %s failed on %s (%s)",
+                    getattr(trigger, "__qualname__", trigger),
+                    event.identity,
+                    event.type,
+                )
