@@ -1,4 +1,59 @@
-from rill_django.domain.aggregates import Aggregate as Aggregate
-from rill_django.domain.keys import key as key
-from rill_django.domain.definitions import event as event, command as command
-from rill_django.domain.results import Rejected as Rejected
+"""Event sourcing and CQRS for Django, after the model of the Clojure library Rill/Wheel."""
+
+from msgspec import Meta
+
+from rill_django.domain.aggregates import Aggregate
+from rill_django.domain.conditions import ensure, require
+from rill_django.domain.definitions import command, event
+from rill_django.domain.errors import (
+    ConflictError,
+    DefinitionError,
+    InvalidMessage,
+    RejectedError,
+    RillError,
+    UnknownMessageType,
+    UnreadableEvent,
+)
+from rill_django.domain.keys import key
+from rill_django.domain.metadata import metadata
+from rill_django.domain.records import RecordedEvent
+from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.domain.runtime import commit, transact
+from rill_django.domain.upcasting import RawEvent, upcast
+from rill_django.projections.projection import Projection, on
+from rill_django.projections.rows import DELETE, RowProjection
+from rill_django.triggers import after_commit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DELETE",
+    "Aggregate",
+    "Conflict",
+    "ConflictError",
+    "DefinitionError",
+    "InvalidMessage",
+    "Meta",
+    "Ok",
+    "Projection",
+    "RawEvent",
+    "RecordedEvent",
+    "Rejected",
+    "RejectedError",
+    "Result",
+    "RillError",
+    "RowProjection",
+    "UnknownMessageType",
+    "UnreadableEvent",
+    "after_commit",
+    "command",
+    "commit",
+    "ensure",
+    "event",
+    "key",
+    "metadata",
+    "on",
+    "require",
+    "transact",
+    "upcast",
+]

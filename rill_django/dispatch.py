@@ -9,7 +9,7 @@ from rill_django.conf import configuration
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.messages import CommandMessage
 from rill_django.domain.results import Conflict, Rejected, Result
-from rill_django.domain.runtime import Runtime, current, use
+from rill_django.domain.runtime import Runtime, use
 from rill_django.repository import CachingRepository, Repository
 from rill_django.store.orm import DjangoEventStore
 from rill_django.triggers import fire_triggers
@@ -75,13 +75,3 @@ def project_dispatcher() -> Dispatcher:
     if size == 0:
         return Dispatcher(Repository(store, listeners))
     return Dispatcher(CachingRepository(store, listeners, size=size))
-
-
-def transact(message: CommandMessage, *, expected_version: int | None = None) -> Result[Any]:
-    """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
-    return current().transact(message, expected_version=expected_version)
-
-
-def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None) -> Result[A]:
-    """Store what a command returned, in the repository in use. See `Repository.commit`."""
-    return current().commit(decision, metadata=metadata)

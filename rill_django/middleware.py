@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -34,16 +35,20 @@ class MetadataMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._respond_later(request)
-        with metadata(actor=_actor(request), correlation_id=_correlation_id(request)):
+        with _metadata_of(request):
             return self.get_response(request)
 
     async def _respond_later(self, request: HttpRequest) -> HttpResponseBase:
-        user = await request.auser() if hasattr(request, "auser") else None
-        actor = user.get_username() if user is not None and user.is_authenticated else None
-        with metadata(actor=actor, correlation_id=_correlation_id(request)):
+        with _metadata_of(request):
             response = self.get_response(request)
             assert not isinstance(response, HttpResponseBase)
             return await response
+
+
+def _metadata_of(request: HttpRequest) -> AbstractContextManager[object]:
+    # The actor is looked up only when an event is stored: most requests store none, and an API may
+    # find out who the user is after this middleware has run.
+    return metadata(actor=lambda: _actor(request), correlation_id=_correlation_id(request))
 
 
 def _actor(request: HttpRequest) -> str | None:

@@ -65,7 +65,7 @@ class AggregateMeta(msgspec.StructMeta):
                 f"{where}: {error}. Key properties come first, and every other field needs an "
                 "immutable default, since an aggregate with no events must exist too."
             ) from error
-        cls.type_name = name or f"{_label(cls.__module__)}.{class_name}"
+        cls.type_name = name or f"{app_label_of(cls.__module__)}.{class_name}"
         cls._key_parameters = parent._key_parameters if parent else ()
         cls._key_conditions = parent._key_conditions if parent else ()
         cls._definitions = dict(parent._definitions) if parent else {}
@@ -165,7 +165,7 @@ class AggregateMeta(msgspec.StructMeta):
         return aggregate
 
 
-def _label(module: str) -> str:
+def app_label_of(module: str) -> str:
     """Return the app that a module belongs to: ``shop.bank.domain.accounts`` is of ``bank``."""
     parts = module.split(".")
     if "domain" in parts[1:]:

@@ -53,14 +53,16 @@ class UnreadableEvent(RillError, ValueError):
         stream: the event's stream.
         version: its version in that stream.
         type: its stored type name.
+        identity: ``stream@version``.
     """
 
     def __init__(self, stream: str, version: int, type: str, reason: str) -> None:
         self.stream = stream
         self.version = version
         self.type = type
+        self.identity = f"{stream}@{version}"
         super().__init__(
-            f"{stream}@{version} is stored as {type!r} and cannot be read by today's code: {reason}. "
+            f"{self.identity} is stored as {type!r} and cannot be read by today's code: {reason}. "
             f"Give the new field a default, or write an @upcast({type!r})."
         )
 

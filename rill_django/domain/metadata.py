@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -13,7 +13,7 @@ _current: ContextVar[Mapping[str, Any]] = ContextVar("rill_metadata", default={}
 @contextmanager
 def metadata(
     *,
-    actor: str | None = None,
+    actor: str | Callable[[], str | None] | None = None,
     reason: str | None = None,
     correlation_id: str | None = None,
     causation_id: str | None = None,
@@ -24,7 +24,7 @@ def metadata(
     Blocks nest: an inner one adds to the outer one and overrides it.
 
     Args:
-        actor: who did it, e.g. a user name.
+        actor: who did it, e.g. a user name; or a function that finds out when an event is stored.
         reason: why, in words.
         correlation_id: id of the whole conversation, e.g. of the web request.
         causation_id: what directly caused it, e.g. the ``stream@version`` of an event.
@@ -46,4 +46,6 @@ def metadata(
 
 def current_metadata() -> Mapping[str, Any]:
     """Return the metadata that the context carries."""
-    return _current.get()
+    carried = _current.get()
+    actor = carried.get("actor")
+    return {**carried, "actor": actor()} if callable(actor) else carried

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -26,7 +26,14 @@ class ImmutableEvent(RillError, TypeError):
         )
 
 
-class AsciiField(models.CharField[str, str]):
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+    _QuerySet = models.QuerySet["Event"]
+else:
+    _CharField, _QuerySet = models.CharField, models.QuerySet
+
+
+class AsciiField(_CharField):
     """A CharField that is compared byte by byte, so that prefixes can be searched by index."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
@@ -43,7 +50,7 @@ class AsciiField(models.CharField[str, str]):
         return f"{kind} CHARACTER SET ascii" if connection.vendor == "mysql" else kind
 
 
-class AppendOnlyQuerySet(models.QuerySet["Event"]):
+class AppendOnlyQuerySet(_QuerySet):
     """A queryset that only reads."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:

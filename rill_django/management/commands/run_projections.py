@@ -1,0 +1,85 @@
+"""``manage.py run_projections``: keeps projections up to date until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from collections.abc import Iterator
+from threading import Event as Signal
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from rill_django.management.arguments import positive_float, positive_integer
+from rill_django.projections.registry import UnknownProjection
+from rill_django.projections.worker import ProjectionWorker
+
+
+class Command(BaseCommand):
+    """A shell round `ProjectionWorker`."""
+
+    help = "Keeps projections up to date with the log of events, until it gets a signal to stop."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """See Django."""
+        parser.add_argument("names", nargs="*", help="projections to run; default: all")
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="stop when all are caught up; exit code 1 if one could not be",
+        )
+        parser.add_argument(
+            "--batch-size", type=positive_integer, help="most events applied in one transaction"
+        )
+        parser.add_argument(
+            "--poll-interval",
+            type=positive_float,
+            metavar="SECONDS",
+            help="pause between two looks at the log when there was nothing to do",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """See Django."""
+        try:
+            worker = ProjectionWorker(options["names"], batch_size=options["batch_size"])
+        except UnknownProjection as error:
+            raise CommandError(str(error)) from None
+        if not worker.projections:
+            raise CommandError(
+                "There are no projections. Write one in the projections.py of an installed app."
+            )
+        names = ", ".join(projection.name for projection in worker.projections)
+        with stopped_by_signals() as stop:
+            if options["once"]:
+                worker.run_until_caught_up(stop)
+            else:
+                self.stdout.write(f"Running {names}. Ctrl-C stops.")
+                worker.run(stop, poll_interval=options["poll_interval"])
+        if worker.stopped:
+            reasons = "\n".join(f"  {name}: {why}" for name, why in worker.stopped.items())
+            raise CommandError(
+                f"These projections stand still:\n{reasons}\n"
+                "Mend the handler and run this command again; it goes on where it stopped."
+            )
+        if options["once"] and not stop.is_set():
+            self.stdout.write(self.style.SUCCESS(f"Up to date: {names}"))
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[Signal]:
+    """Yield a flag that SIGINT or SIGTERM sets; the second such signal ends the process at once."""
+    stop = Signal()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,55 @@
+"""How far a projection has come: a row that moves in the same transaction as the projection's own."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class State(models.TextChoices):
+    """What a projection is doing."""
+
+    RUNNING = "running", _("running")
+    STOPPED = "stopped", _("stopped")
+
+
+class Checkpoint(models.Model):
+    """The last position that a projection has applied, in the database that it writes to."""
+
+    State = State
+
+    name = models.CharField(_("projection"), max_length=255, primary_key=True)
+    version = models.PositiveIntegerField(_("version of its code"), default=1)
+    position = models.BigIntegerField(_("position"), default=0)
+    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.RUNNING)
+    failed_event = models.CharField(_("event that failed"), max_length=300, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("projection")
+        verbose_name_plural = _("projections")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.position}"
+
+    def move_to(self, position: int) -> None:
+        """Note that all events up to this position are applied."""
+        self.position = position
+        self.state = State.RUNNING
+        self.failed_event = self.error = ""
+        self._save()
+
+    def stop(self, failed_event: str, error: str) -> None:
+        """Note that the projection stands still, and why."""
+        self.state = State.STOPPED
+        self.failed_event = failed_event
+        self.error = error
+        self._save()
+
+    def _save(self) -> None:
+        self.updated_at = timezone.now()
+        self.save(update_fields=("version", "position", "state", "failed_event", "error", "updated_at"))
