@@ -25,7 +25,13 @@ def check_database(
     try:
         dialect_of(connection)
     except ImproperlyConfigured as error:
-        return [Error(str(error), hint="Route the models of rill_django to another database.", id="rill.E001")]
+        return [
+            Error(
+                str(error),
+                hint="Route the models of rill_django to another database.",
+                id="rill.E001",
+            )
+        ]
     options = connection.settings_dict.get("OPTIONS", {})
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
         return [

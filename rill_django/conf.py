@@ -19,12 +19,14 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         conflict_tries: how often a command is tried in all when others commit first.
         poll_interval: seconds between two looks of an idle projection worker.
         batch_size: most events that a projection applies in one transaction.
+        api_permissions: dotted names of the permission classes that guard the API.
     """
 
     cache_size: int = 20_000
     conflict_tries: int = 3
     poll_interval: float = 0.05
     batch_size: int = 1_000
+    api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
 
 @lru_cache(maxsize=1)

@@ -99,9 +99,7 @@ class Repository:
             stored = self.store.append(decision.stream, decision.version, new)
         except WrongExpectedVersion as lost:
             return Conflict(lost.stream, lost.expected_version, lost.actual_version)
-        committed = msgspec.structs.replace(
-            decision, _version=stored[-1].version, _new_events=()
-        )
+        committed = msgspec.structs.replace(decision, _version=stored[-1].version, _new_events=())
         events = tuple(decode_events(stored, current_registry()))
         self._committed(committed, stored[-1])
         if self._listeners:
@@ -200,4 +198,8 @@ def _refuse_uncommitted(aggregate: Aggregate) -> None:
 
 def _is_same(one: StoredEvent, other: StoredEvent) -> bool:
     # Not by payload: a database may give JSON back in another form than it was given.
-    return (one.version, one.type, one.recorded_at) == (other.version, other.type, other.recorded_at)
+    return (one.version, one.type, one.recorded_at) == (
+        other.version,
+        other.type,
+        other.recorded_at,
+    )

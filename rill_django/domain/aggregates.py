@@ -57,9 +57,7 @@ class AggregateMeta(msgspec.StructMeta):
         keys = {field: one for field, one in namespace.items() if isinstance(one, Key)}
         fields = {field: one for field, one in namespace.items() if field not in keys}
         try:
-            cls = super().__new__(
-                mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only
-            )
+            cls = super().__new__(mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only)
         except TypeError as error:
             raise DefinitionError(
                 f"{where}: {error}. Key properties come first, and every other field needs an "
@@ -177,7 +175,9 @@ def _refuse_members(
     cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
 ) -> None:
     """Raise `DefinitionError` for fields and methods that cannot work."""
-    reserved = {name for name in (*dir(Aggregate), *vars(AggregateMeta)) if not name.startswith("__")}
+    reserved = {
+        name for name in (*dir(Aggregate), *vars(AggregateMeta)) if not name.startswith("__")
+    }
     fields = {
         name: annotation
         for name, annotation in own_annotations(cls).items()
@@ -265,7 +265,9 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         """
         keys = type(self).key_names()
         if not changes.keys().isdisjoint(keys):
-            raise TypeError(f"{type(self).__name__}: key properties never change: {', '.join(keys)}")
+            raise TypeError(
+                f"{type(self).__name__}: key properties never change: {', '.join(keys)}"
+            )
         return msgspec.structs.replace(self, **changes)
 
     def reject(self, reason: str, **data: Any) -> Rejected:
@@ -285,9 +287,9 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         aggregate = self
         for message in messages:
             definition = message.definition
-            if definition.aggregate is not type(self) or definition.aggregate.empty(message) != type(
-                self
-            ).empty(cast("Message", self)):
+            if definition.aggregate is not type(self) or definition.aggregate.empty(
+                message
+            ) != type(self).empty(cast("Message", self)):
                 raise TypeError(f"{message!r} is not an event of {self.stream}")
             aggregate = definition.apply_new(aggregate, message)
         return aggregate

@@ -52,7 +52,9 @@ def _texts(value: Any) -> str:
 def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
     """Encode metadata; empty values are left out."""
     try:
-        encoded = _encoder.encode({name: value for name, value in metadata.items() if value is not None})
+        encoded = _encoder.encode(
+            {name: value for name, value in metadata.items() if value is not None}
+        )
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidMessage("metadata", "", f"cannot be stored as JSON: {error}") from error
     if b"\\u0000" in encoded:

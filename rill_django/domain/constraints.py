@@ -38,7 +38,7 @@ def separate(annotation: Any) -> tuple[Any, Check | None]:
         return annotation, None
     inner = tuple(kind for kind, _ in separated)
     if origin in (Union, types.UnionType):
-        return Union[inner], _first_complaint(checks)  # noqa: UP007 - built at run time
+        return Union[inner], _first_complaint(checks)
     return origin[inner], _each_member(_first_complaint(checks))
 
 

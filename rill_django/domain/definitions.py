@@ -173,7 +173,6 @@ class MessageType:
         return f"<{kind} {getattr(self, 'name', self.short_name)}>"
 
 
-
 class EventType(MessageType, Generic[A, P]):
     """The type of an event. ``Account.opened`` is one; ``account.opened(…)`` applies a new event."""
 
@@ -258,9 +257,7 @@ class CommandType(MessageType, Generic[A, P]):
             )
         return decision
 
-    def transact(
-        self, *args: Any, expected_version: int | None = None, **kwargs: Any
-    ) -> Result[A]:
+    def transact(self, *args: Any, expected_version: int | None = None, **kwargs: Any) -> Result[A]:
         """Fetch the aggregate, let it decide, and commit. Arguments as in `message`.
 
         Args:
@@ -306,4 +303,3 @@ def command(function: Any = None, /, *, name: str | None = None) -> Any:
     if function is None:
         return lambda function: CommandType(function, name)
     return CommandType(function, name)
-

@@ -129,7 +129,9 @@ def build_payload(
             raise _unsupported(where, field[0], str(error)) from error
         for kind in kinds:
             if isinstance(kind, msgspec.inspect.CustomType):
-                raise _unsupported(where, field[0], f"{kind.cls!r} is not a type that JSON can hold")
+                raise _unsupported(
+                    where, field[0], f"{kind.cls!r} is not a type that JSON can hold"
+                )
             if isinstance(kind, (msgspec.inspect.FloatType, msgspec.inspect.AnyType)):
                 unsafe_floats = True
     return Payload(cast("type[Message]", struct), tuple(checks), unsafe_floats)
@@ -178,7 +180,10 @@ def invalid(type_name: str, error: Exception) -> InvalidMessage:
     text = str(error)
     match = _PATH.search(text)
     reason, field = (text[: match.start()], match["path"]) if match else (text, "")
-    for pattern, complaint in ((_MISSING, "is required"), (_UNKNOWN, "is not a field of this message")):
+    for pattern, complaint in (
+        (_MISSING, "is required"),
+        (_UNKNOWN, "is not a field of this message"),
+    ):
         named = pattern.match(reason)
         if named:
             field = f"{field}.{named['field']}" if field else named["field"]

@@ -60,7 +60,9 @@ class Progress:
     def _line(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-6)
         of_total = "" if self._total is None else f" of {self._total:,}"
-        return f"{self._title}: {self._done:,}{of_total} {self._unit}, {self._done / seconds:,.0f}/s"
+        return (
+            f"{self._title}: {self._done:,}{of_total} {self._unit}, {self._done / seconds:,.0f}/s"
+        )
 
     def __exit__(
         self,

@@ -3,82 +3,142 @@
 import django.core.serializers.json
 import django.db.models.deletion
 import django.utils.timezone
-import rill_django.store.tables
 from django.db import migrations, models
+
+import rill_django.store.tables
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Checkpoint',
+            name="Checkpoint",
             fields=[
-                ('name', models.CharField(max_length=255, primary_key=True, serialize=False, verbose_name='projection')),
-                ('version', models.PositiveIntegerField(default=1, verbose_name='version of its code')),
-                ('position', models.BigIntegerField(default=0, verbose_name='position')),
-                ('state', models.CharField(choices=[('running', 'running'), ('stopped', 'stopped')], default='running', max_length=20, verbose_name='state')),
-                ('failed_event', models.CharField(blank=True, max_length=300, verbose_name='event that failed')),
-                ('error', models.TextField(blank=True, verbose_name='error')),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='updated at')),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=255, primary_key=True, serialize=False, verbose_name="projection"
+                    ),
+                ),
+                (
+                    "version",
+                    models.PositiveIntegerField(default=1, verbose_name="version of its code"),
+                ),
+                ("position", models.BigIntegerField(default=0, verbose_name="position")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "running"), ("stopped", "stopped")],
+                        default="running",
+                        max_length=20,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "failed_event",
+                    models.CharField(blank=True, max_length=300, verbose_name="event that failed"),
+                ),
+                ("error", models.TextField(blank=True, verbose_name="error")),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="updated at"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'projection',
-                'verbose_name_plural': 'projections',
-                'ordering': ('name',),
+                "verbose_name": "projection",
+                "verbose_name_plural": "projections",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('stream', rill_django.store.tables.AsciiField(max_length=255, verbose_name='stream')),
-                ('version', models.PositiveIntegerField(verbose_name='version')),
-                ('type', rill_django.store.tables.AsciiField(max_length=255, verbose_name='type')),
-                ('data', models.JSONField(encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='data')),
-                ('metadata', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='metadata')),
-                ('recorded_at', models.DateTimeField(verbose_name='recorded at')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "stream",
+                    rill_django.store.tables.AsciiField(max_length=255, verbose_name="stream"),
+                ),
+                ("version", models.PositiveIntegerField(verbose_name="version")),
+                ("type", rill_django.store.tables.AsciiField(max_length=255, verbose_name="type")),
+                (
+                    "data",
+                    models.JSONField(
+                        encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name="data"
+                    ),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="metadata",
+                    ),
+                ),
+                ("recorded_at", models.DateTimeField(verbose_name="recorded at")),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
             },
         ),
         migrations.CreateModel(
-            name='Position',
+            name="Position",
             fields=[
-                ('position', models.BigIntegerField(primary_key=True, serialize=False, verbose_name='position')),
+                (
+                    "position",
+                    models.BigIntegerField(
+                        primary_key=True, serialize=False, verbose_name="position"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'position',
-                'verbose_name_plural': 'positions',
+                "verbose_name": "position",
+                "verbose_name_plural": "positions",
             },
         ),
         migrations.CreateModel(
-            name='Unsequenced',
+            name="Unsequenced",
             fields=[
-                ('event', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='+', serialize=False, to='rill_django.event')),
+                (
+                    "event",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="+",
+                        serialize=False,
+                        to="rill_django.event",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'unsequenced event',
-                'verbose_name_plural': 'unsequenced events',
+                "verbose_name": "unsequenced event",
+                "verbose_name_plural": "unsequenced events",
             },
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['recorded_at'], name='rill_django_event_recorded_at'),
+            model_name="event",
+            index=models.Index(fields=["recorded_at"], name="rill_django_event_recorded_at"),
         ),
         migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(fields=('stream', 'version'), name='rill_django_event_stream_version'),
+            model_name="event",
+            constraint=models.UniqueConstraint(
+                fields=("stream", "version"), name="rill_django_event_stream_version"
+            ),
         ),
         migrations.AddField(
-            model_name='position',
-            name='event',
-            field=models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='place', to='rill_django.event'),
+            model_name="position",
+            name="event",
+            field=models.OneToOneField(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="place",
+                to="rill_django.event",
+            ),
         ),
     ]

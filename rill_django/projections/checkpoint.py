@@ -22,7 +22,9 @@ class Checkpoint(models.Model):
     name = models.CharField(_("projection"), max_length=255, primary_key=True)
     version = models.PositiveIntegerField(_("version of its code"), default=1)
     position = models.BigIntegerField(_("position"), default=0)
-    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.RUNNING)
+    state = models.CharField(
+        _("state"), max_length=20, choices=State.choices, default=State.RUNNING
+    )
     failed_event = models.CharField(_("event that failed"), max_length=300, blank=True)
     error = models.TextField(_("error"), blank=True)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
@@ -52,4 +54,6 @@ class Checkpoint(models.Model):
 
     def _save(self) -> None:
         self.updated_at = timezone.now()
-        self.save(update_fields=("version", "position", "state", "failed_event", "error", "updated_at"))
+        self.save(
+            update_fields=("version", "position", "state", "failed_event", "error", "updated_at")
+        )

@@ -129,7 +129,9 @@ class ProjectionWorker:
         self.stopped[projection.name] = str(error)
         logger.error("projection %s has stopped: %s", projection.name, error, exc_info=error)
         with transaction.atomic(using=projection.using):
-            checkpoint_of(projection).stop(failed.identity, "".join(traceback.format_exception(error)))
+            checkpoint_of(projection).stop(
+                failed.identity, "".join(traceback.format_exception(error))
+            )
 
 
 def read_batch(

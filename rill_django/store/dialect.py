@@ -65,7 +65,9 @@ class Dialect:
             (stream, from_version),
         )
         return [
-            StoredEvent(stream, version, None, type, data.encode(), metadata.encode(), self.utc(time))
+            StoredEvent(
+                stream, version, None, type, data.encode(), metadata.encode(), self.utc(time)
+            )
             for version, type, data, metadata, time in cursor.fetchall()
         ]
 

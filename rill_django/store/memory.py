@@ -21,9 +21,7 @@ class MemoryEventStore:
         clock: returns the time that events are recorded at.
     """
 
-    def __init__(
-        self, clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-    ) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> None:
         self._clock = clock
         self._lock = Lock()
         self._log: list[StoredEvent] = []
@@ -101,6 +99,8 @@ def _is_wanted(event: StoredEvent, selection: Selection) -> bool:
         (selection.category is None or low <= event.stream < beyond)
         and (not selection.types or event.type in selection.types)
         and (selection.after is None or sign * position > sign * selection.after)
-        and (selection.from_version is None or sign * event.version >= sign * selection.from_version)
+        and (
+            selection.from_version is None or sign * event.version >= sign * selection.from_version
+        )
         and (selection.as_of is None or event.recorded_at <= selection.as_of)
     )

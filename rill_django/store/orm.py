@@ -76,9 +76,7 @@ class DjangoEventStore:
         if recorded_at is None:
             raise WrongExpectedVersion(stream, expected_version, self.version(stream))
         return [
-            StoredEvent(
-                stream, version, None, event.type, event.data, event.metadata, recorded_at
-            )
+            StoredEvent(stream, version, None, event.type, event.data, event.metadata, recorded_at)
             for version, event in enumerate(events, start=expected_version + 1)
         ]
 

@@ -1,0 +1,15 @@
+"""Events and projections to browse in the Django admin, read-only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from rill_django.admin.events import EventAdmin
+from rill_django.admin.projections import CheckpointAdmin
+from rill_django.admin.readonly import ProjectionAdmin, ReadOnlyAdmin
+from rill_django.models import Checkpoint, Event
+
+admin.site.register(Event, EventAdmin)
+admin.site.register(Checkpoint, CheckpointAdmin)
+
+__all__ = ["CheckpointAdmin", "EventAdmin", "ProjectionAdmin", "ReadOnlyAdmin"]

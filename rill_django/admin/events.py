@@ -1,0 +1,210 @@
+"""The log in the admin."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from rill_django.admin.paging import CappedPaginator
+from rill_django.admin.readonly import ReadOnlyAdmin
+from rill_django.domain.registry import current_registry
+from rill_django.models import Event
+
+NOTHING = "–"
+
+_IDENTITY = re.compile(r"^(?P<stream>.+)@(?P<version>\d+)$")
+
+
+class TypeFilter(admin.SimpleListFilter):
+    """By event type. The choices come from the code: asking the log which it has would read all of it."""
+
+    title = _("type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """See Django."""
+        return [(name, name) for name in sorted(current_registry().events)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        """See Django."""
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+class RecordedFilter(admin.SimpleListFilter):
+    """By time, in steps that an index serves."""
+
+    title = _("recorded")
+    parameter_name = "within"
+    spans = {
+        "hour": (_("Past hour"), timedelta(hours=1)),
+        "day": (_("Past 24 hours"), timedelta(days=1)),
+        "week": (_("Past 7 days"), timedelta(days=7)),
+        "month": (_("Past 30 days"), timedelta(days=30)),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """See Django."""
+        return [(name, title) for name, (title, _span) in self.spans.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        """See Django."""
+        chosen = self.spans.get(self.value() or "")
+        return queryset.filter(recorded_at__gte=timezone.now() - chosen[1]) if chosen else queryset
+
+
+class EventAdmin(ReadOnlyAdmin):
+    """Lists events, the latest first, and shows each with its payload."""
+
+    list_display = ("time", "stream", "short_type", "version", "actor")
+    list_display_links = ("time",)
+    list_filter = (TypeFilter, RecordedFilter)
+    list_per_page = 50
+    ordering = ("-id",)
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("stream",)
+    search_help_text = _(
+        "A stream or the beginning of one (bank.Account/1234), a key (1234), an event "
+        "(bank.Account/1234@0), or a position in the log"
+    )
+    fields = (
+        "position",
+        "stream_link",
+        "version",
+        "type_with_description",
+        "recorded_at",
+        "actor",
+        "payload",
+        "circumstances",
+        "neighbours",
+    )
+    readonly_fields = fields
+
+    class Media:
+        css = {"all": ("rill_django/admin.css",)}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        """See Django."""
+        return super().get_queryset(request).select_related("place")
+
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        """No column: only the order of the log is served by an index."""
+        return ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        """Look for streams, keys, an event's identity or a position; all by index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        identity = _IDENTITY.match(term)
+        if identity:
+            return queryset.filter(**identity.groupdict()), False
+        wanted = Q(stream__startswith=term)
+        for category in current_registry().aggregates:
+            wanted |= Q(stream__startswith=f"{category}/{term}")
+        if term.isdecimal() and len(term) < 19:
+            wanted |= Q(place__position=int(term))
+        return queryset.filter(wanted), False
+
+    @admin.display(description=_("time"), ordering="id")
+    def time(self, event: Event) -> Any:
+        """To the millisecond: many events happen in one second."""
+        local = timezone.localtime(event.recorded_at)
+        return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}"
+
+    @admin.display(description=_("type"))
+    def short_type(self, event: Event) -> SafeString:
+        """The name, and whether today's code knows it."""
+        category, _dot, name = event.type.rpartition(".")
+        known = event.type in current_registry().events
+        mark = "" if known else format_html(' <span class="rill-mark">{}</span>', _("unknown"))
+        return format_html(
+            '<strong>{}</strong> <span class="rill-quiet">{}</span>{}', name, category, mark
+        )
+
+    @admin.display(description=_("actor"), empty_value=NOTHING)
+    def actor(self, event: Event) -> str | None:
+        """Who did it."""
+        return event.metadata.get("actor")
+
+    @admin.display(description=_("position in the log"), empty_value=NOTHING)
+    def position(self, event: Event) -> str | None:
+        """Its place in the whole log, once it has one."""
+        place = getattr(event, "place", None)
+        return None if place is None else f"{place.position:,}"
+
+    @admin.display(description=_("stream"))
+    def stream_link(self, event: Event) -> SafeString:
+        """The name, leading to all events of the stream."""
+        return format_html(
+            '<a href="{}">{}</a>', _list_url(stream__exact=event.stream), event.stream
+        )
+
+    @admin.display(description=_("type"))
+    def type_with_description(self, event: Event) -> SafeString:
+        """The full name, with what the code says about it."""
+        definition = current_registry().events.get(event.type)
+        if definition is None:
+            about: Any = _("Today's code does not know this type; aggregates pass it over.")
+        else:
+            about = (definition.__doc__ or "").strip()
+        return format_html('{}<br><span class="rill-quiet">{}</span>', event.type, about)
+
+    @admin.display(description=_("data"))
+    def payload(self, event: Event) -> SafeString:
+        """The payload, readable."""
+        return _readable(event.data)
+
+    @admin.display(description=_("metadata"))
+    def circumstances(self, event: Event) -> SafeString:
+        """The metadata, readable."""
+        return _readable(event.metadata)
+
+    @admin.display(description=_("in this stream"))
+    def neighbours(self, event: Event) -> SafeString:
+        """The event before and the one after."""
+        near = Event.objects.filter(
+            stream=event.stream, version__in=(event.version - 1, event.version + 1)
+        )
+        links = [
+            format_html(
+                '<a href="{}">{} {}</a> <span class="rill-quiet">{}</span>',
+                reverse("admin:rill_django_event_change", args=(other.pk,)),
+                "←" if other.version < event.version else "→",
+                other.version,
+                other.type.rpartition(".")[2],
+            )
+            for other in near.order_by("version")
+        ]
+        if not links:
+            return format_html(
+                '<span class="rill-quiet">{}</span>', _("It is the only one so far.")
+            )
+        return format_html("{}" + " &nbsp; {}" * (len(links) - 1), *links)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow the link to all events of a stream."""
+        return lookup == "stream__exact" or super().lookup_allowed(lookup, value, request)
+
+
+def _list_url(**query: str) -> str:
+    return reverse("admin:rill_django_event_changelist", query=query)
+
+
+def _readable(value: Any) -> SafeString:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre class="rill-json">{}</pre>', text)

@@ -1,0 +1,177 @@
+"""The endpoints."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from http import HTTPStatus
+from typing import Any
+
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from rill_django.api.base import (
+    BadParameter,
+    ReadingView,
+    RillView,
+    event_body,
+    plain,
+    whole_number,
+)
+from rill_django.api.problems import problem
+from rill_django.domain.codec import decode_events
+from rill_django.domain.errors import InvalidMessage, UnknownMessageType
+from rill_django.domain.records import StoredEvent
+from rill_django.domain.registry import current_registry
+from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.domain.runtime import transact
+from rill_django.store.orm import DjangoEventStore
+
+PAGE = 100
+LARGEST_PAGE = 1_000
+
+_VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
+
+
+class RootView(ReadingView):
+    """What there is: the log, and the commands that can be sent."""
+
+    def get(self, request: Request) -> Response:
+        """List the commands with the fields that they take."""
+        commands = {
+            name: {
+                "url": reverse("rill_django:command", args=(name,), request=request),
+                "keys": definition.keys,
+                "fields": definition.fields,
+                "description": inspect.getdoc(definition) or "",
+            }
+            for name, definition in sorted(current_registry().commands.items())
+        }
+        events = reverse("rill_django:events", request=request)
+        return Response({"events": events, "commands": commands})
+
+
+class CommandView(RillView):
+    """Takes a command: the key properties and the fields, as one JSON object.
+
+    200 with the new events; 400 a wrong message; 409 somebody else was faster, 412 the stream is not at
+    the version in `If-Match`; 422 the domain rejected it. Source of the codes: `rill.web`.
+    """
+
+    parser_classes = (JSONParser,)
+
+    def post(self, request: Request, type: str) -> Response:
+        """Carry it out."""
+        try:
+            definition = current_registry().command(type)
+        except UnknownMessageType as error:
+            return problem(HTTPStatus.NOT_FOUND, "Unknown command", str(error))
+        try:
+            expected_version = _expected_version(request)
+            message = definition.from_dict(request.data)
+            result = transact(message, expected_version=expected_version)
+        except BadParameter as error:
+            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
+        except InvalidMessage as error:
+            if error.message_type not in (type, definition.aggregate.type_name):
+                raise  # The domain made a wrong event of a right command: its own mistake.
+            return problem(
+                HTTPStatus.BAD_REQUEST,
+                "Invalid message",
+                str(error),
+                field=error.field,
+                reason=error.reason,
+            )
+        return _response(result, is_conditional=expected_version is not None)
+
+
+def _expected_version(request: Request) -> int | None:
+    given = request.headers.get("If-Match", "").strip()
+    if given in ("", "*"):
+        return None
+    tag = _VERSION_TAG.match(given)
+    if tag is None:
+        raise BadParameter(
+            f'If-Match must be the version of the stream that you have seen, e.g. "3"; got {given!r}'
+        )
+    return int(tag["version"])
+
+
+def _response(result: Result[Any], *, is_conditional: bool) -> Response:
+    match result:
+        case Ok(aggregate=aggregate, events=events):
+            body = {
+                "stream": aggregate.stream,
+                "version": aggregate.version,
+                "events": [event_body(event) for event in events],
+            }
+            return Response(body, headers={"ETag": f'"{aggregate.version}"'})
+        case Rejected(reason=reason, data=data):
+            return problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "Rejected", reason, reason=reason, data=plain(data)
+            )
+        case Conflict(stream=stream, expected_version=expected, actual_version=actual):
+            members = {"stream": stream, "expected_version": expected, "actual_version": actual}
+            if is_conditional:
+                detail = f"{stream} is at version {actual}, not at {expected}. Read it anew."
+                return problem(HTTPStatus.PRECONDITION_FAILED, "Out of date", detail, **members)
+            detail = f"Others kept committing to {stream}. Send the command again."
+            return problem(HTTPStatus.CONFLICT, "Conflict", detail, **members)
+
+
+class EventsView(ReadingView):
+    """The log as a feed: ask again with `after` set to what `next_after` says.
+
+    Parameters: `after` (position, default 0), `limit` (default 100, at most 1000), `type` (may be
+    repeated), `category` (an aggregate type).
+    """
+
+    def get(self, request: Request) -> Response:
+        """Return the next events."""
+        try:
+            after = whole_number(request, "after", 0)
+            limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
+        except BadParameter as error:
+            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
+        store = DjangoEventStore()
+        head = store.head()
+        reader = store.read().after(after).limit(limit).of_type(*request.GET.getlist("type"))
+        category = request.GET.get("category")
+        stored = list((reader.category(category) if category else reader).stored())
+        last = (stored[-1].position or 0) if stored else 0
+        # A page that is not full has seen all there was up to the head.
+        next_after = last if len(stored) == limit else max(last, head, after)
+        return Response(
+            {"events": _bodies(stored), "next_after": next_after, "head": max(head, last)}
+        )
+
+
+class StreamView(ReadingView):
+    """The events of one stream, in the order of their versions.
+
+    Parameters: `from_version` (default 0), `limit` (default 100, at most 1000). The `ETag` is the
+    stream's version, for the `If-Match` of a command.
+    """
+
+    def get(self, request: Request, stream: str) -> Response:
+        """Return them."""
+        try:
+            from_version = whole_number(request, "from_version", 0)
+            limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
+        except BadParameter as error:
+            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
+        store = DjangoEventStore()
+        version = store.version(stream)
+        if version < 0:
+            return problem(
+                HTTPStatus.NOT_FOUND, "Unknown stream", f"There is no event in a stream {stream!r}."
+            )
+        reader = store.read().stream(stream).from_version(from_version).limit(limit)
+        body = {"stream": stream, "version": version, "events": _bodies(list(reader.stored()))}
+        return Response(body, headers={"ETag": f'"{version}"'})
+
+
+def _bodies(stored: list[StoredEvent]) -> list[dict[str, Any]]:
+    return [event_body(event) for event in decode_events(stored, current_registry())]
