@@ -6,6 +6,11 @@ from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
+from rill_django.conf import configuration
+from rill_django.dispatch import Dispatcher
+from rill_django.repository import CachingRepository, Repository
+from rill_django.triggers import fire_triggers
+
 
 class RillConfig(AppConfig):
     """Finds the domain, upcasters, projections and triggers of every app, as Django finds ``admin.py``."""
@@ -17,8 +22,21 @@ class RillConfig(AppConfig):
     def ready(self) -> None:
         """Make the project's database what ``Account.get`` and the like reach, and look for definitions."""
         from rill_django import checks  # noqa: F401 - registers them
-        from rill_django.dispatch import project_dispatcher
         from rill_django.domain import runtime
 
-        runtime.set_default(project_dispatcher())
+        runtime.set_default(_project_dispatcher())
         autodiscover_modules("domain", "upcasters", "projections", "triggers")
+
+
+def _project_dispatcher() -> Dispatcher:
+    """Return a dispatcher on the project's own database, with cache and triggers."""
+    from rill_django.store.orm import DjangoEventStore  # Its tables can be made only now.
+
+    settings = configuration()
+    store, listeners = DjangoEventStore(), (fire_triggers,)
+    repository = (
+        CachingRepository(store, listeners, size=settings.cache_size)
+        if settings.cache_size
+        else Repository(store, listeners)
+    )
+    return Dispatcher(repository, conflict_tries=settings.conflict_tries)

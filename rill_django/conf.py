@@ -42,7 +42,10 @@ def configuration() -> Configuration:
     except msgspec.ValidationError as error:
         known = ", ".join(field.encode_name for field in msgspec.structs.fields(Configuration))
         raise ImproperlyConfigured(f"settings.RILL: {error}. It may have: {known}.") from error
-    minimum = {"CACHE_SIZE": found.cache_size, "CONFLICT_TRIES": found.conflict_tries - 1}
+    minimum: dict[str, float] = {
+        "CACHE_SIZE": found.cache_size,
+        "CONFLICT_TRIES": found.conflict_tries - 1,
+    }
     minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
     for name, value in minimum.items():
         if value < 0:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from rill_django.conf import configuration
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.messages import CommandMessage
 from rill_django.domain.results import Conflict, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
-from rill_django.repository import CachingRepository, Repository
-from rill_django.store.orm import DjangoEventStore
-from rill_django.triggers import fire_triggers
+from rill_django.repository import Repository
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -22,10 +19,12 @@ class Dispatcher(Runtime):
 
     Args:
         repository: where aggregates are fetched from and committed to.
+        conflict_tries: how often a command is tried in all when others commit first.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, *, conflict_tries: int = 3) -> None:
         self.repository = repository
+        self._conflict_tries = conflict_tries
 
     def update(self, aggregate: A) -> A:
         """See `Repository.update`."""
@@ -42,7 +41,7 @@ class Dispatcher(Runtime):
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit.
 
-        A lost race is tried again, ``RILL["CONFLICT_TRIES"]`` times in all; then it is a `Conflict`.
+        A lost race is tried again some times; then it is a `Conflict`.
 
         Args:
             message: the command as data, e.g. ``Account.withdraw.message("12345678", amount=20)``.
@@ -55,7 +54,7 @@ class Dispatcher(Runtime):
         definition = message.definition
         empty = definition.aggregate.empty(message)
         with use(self):  # What the command reads comes from the same place.
-            for _ in range(configuration().conflict_tries):
+            for _ in range(self._conflict_tries):
                 aggregate = self.repository.update(empty)
                 if expected_version is not None and aggregate.version != expected_version:
                     return Conflict(aggregate.stream, expected_version, aggregate.version)
@@ -65,13 +64,3 @@ class Dispatcher(Runtime):
                 if not isinstance(result, Conflict) or expected_version is not None:
                     return result
         return result
-
-
-def project_dispatcher() -> Dispatcher:
-    """Return a dispatcher on the project's own database, with cache and triggers."""
-    store = DjangoEventStore()
-    listeners = (fire_triggers,)
-    size = configuration().cache_size
-    if size == 0:
-        return Dispatcher(Repository(store, listeners))
-    return Dispatcher(CachingRepository(store, listeners, size=size))

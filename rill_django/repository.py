@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -151,11 +151,10 @@ class CachingRepository(Repository):
         stored = self.store.load(aggregate.stream, cached.aggregate.version)
         if not stored or not _is_same(stored[0], cached.last):
             self.forget(aggregate)
-            return self._fetch(type(aggregate).empty(aggregate))
+            return self._fetch(aggregate.emptied())
         if len(stored) == 1:
-            current: A = cached.aggregate
-            return current
-        newer = replay(cached.aggregate, decode_events(stored[1:], current_registry()))
+            return cast("A", cached.aggregate)
+        newer: A = replay(cached.aggregate, decode_events(stored[1:], current_registry()))
         newer = msgspec.structs.replace(newer, _version=stored[-1].version)
         self._committed(newer, stored[-1])
         return newer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -97,7 +97,8 @@ class EventAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """See Django."""
-        return super().get_queryset(request).select_related("place")
+        events: QuerySet[Event] = super().get_queryset(request)
+        return cast("QuerySet[Event]", events.select_related("place"))
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
         """No column: only the order of the log is served by an index."""
@@ -139,7 +140,8 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("actor"), empty_value=NOTHING)
     def actor(self, event: Event) -> str | None:
         """Who did it."""
-        return event.metadata.get("actor")
+        actor: str | None = event.metadata.get("actor")
+        return actor
 
     @admin.display(description=_("position in the log"), empty_value=NOTHING)
     def position(self, event: Event) -> str | None:

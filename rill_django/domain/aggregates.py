@@ -133,8 +133,8 @@ class AggregateMeta(msgspec.StructMeta):
         """Ask for something of the key properties together; used by ``@require``."""
         cls._key_conditions += (condition,)
 
-    def empty(cls, keys: Message) -> Any:
-        """Return the empty aggregate that a checked message is about."""
+    def empty(cls, keys: Message | Aggregate) -> Any:
+        """Return the empty aggregate with the keys of a checked message, or of an aggregate."""
         values = {name: getattr(keys, name) for name in cls.key_names()}
         return super().__call__(**values)
 
@@ -257,6 +257,10 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         """
         return current().update(cls(*keys, **named_keys))
 
+    def emptied(self) -> Self:
+        """Return the aggregate as it is before its first event: its key properties only."""
+        return cast("Self", type(self).empty(self))
+
     def evolve(self, **changes: Any) -> Self:
         """Return a copy with these fields changed; used by event methods.
 
@@ -287,9 +291,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         aggregate = self
         for message in messages:
             definition = message.definition
-            if definition.aggregate is not type(self) or definition.aggregate.empty(
-                message
-            ) != type(self).empty(cast("Message", self)):
+            if definition.aggregate.empty(message) != self.emptied():
                 raise TypeError(f"{message!r} is not an event of {self.stream}")
             aggregate = definition.apply_new(aggregate, message)
         return aggregate

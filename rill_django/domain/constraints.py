@@ -46,7 +46,7 @@ def _separate_annotated(annotation: Any) -> tuple[Any, Check | None]:
     kind, *metadata = get_args(annotation)
     inner, inner_check = separate(kind)
     if inner is not Decimal:
-        return (annotation if inner_check is None else Annotated[(inner, *metadata)]), inner_check
+        return annotation, inner_check
     tests = [
         (test, bound, sign)
         for meta in metadata

@@ -120,11 +120,15 @@ class MessageType:
         names = (*self.keys, *self.fields)
         return self._checked(self._values(names, len(self.keys) + self._required, args, kwargs))
 
-    def from_dict(self, values: Mapping[str, Any]) -> Any:
+    def from_dict(self, values: Any) -> Any:
         """Return a message from plain values, as JSON gives them: dates, Decimals and UUIDs as text.
 
+        Args:
+            values: field values by name, key properties included.
+
         Raises:
-            InvalidMessage: a field is missing, unknown, of the wrong type or out of bounds.
+            InvalidMessage: it is no mapping, or a field is missing, unknown, of the wrong type or out
+                of bounds.
         """
         if not isinstance(values, Mapping):
             raise InvalidMessage(self.name, "", f"Expected an object, got {type(values).__name__}")

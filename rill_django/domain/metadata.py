@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
-_current: ContextVar[Mapping[str, Any]] = ContextVar("rill_metadata", default={})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_current: ContextVar[Mapping[str, Any]] = ContextVar("rill_metadata", default=_NOTHING)
 
 
 @contextmanager

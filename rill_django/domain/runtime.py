@@ -76,10 +76,10 @@ def use(runtime: Runtime) -> Iterator[Runtime]:
 
 
 def transact(message: CommandMessage, *, expected_version: int | None = None) -> Result[Any]:
-    """Carry out a command message on the repository in use. A lost race is tried again; see `Dispatcher.transact`."""
+    """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
     return current().transact(message, expected_version=expected_version)
 
 
 def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None) -> Result[A]:
-    """Store what a command returned, in the repository in use. A rejection is passed through; see `Repository.commit`."""
+    """Store what a command returned, in the repository in use. See `Repository.commit`."""
     return current().commit(decision, metadata=metadata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import NoReturn
 
 from django.core.management.base import OutputWrapper
 from tqdm import tqdm
@@ -29,7 +30,7 @@ class Progress:
         self._title = title
         self._unit = unit
         self._total = total
-        self._bar: tqdm | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._done = 0
         self._started = self._said = time.monotonic()
 

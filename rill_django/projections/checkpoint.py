@@ -10,14 +10,12 @@ from django.utils.translation import gettext_lazy as _
 class State(models.TextChoices):
     """What a projection is doing."""
 
-    RUNNING = "running", _("running")
-    STOPPED = "stopped", _("stopped")
+    RUNNING = "running"
+    STOPPED = "stopped"
 
 
 class Checkpoint(models.Model):
     """The last position that a projection has applied, in the database that it writes to."""
-
-    State = State
 
     name = models.CharField(_("projection"), max_length=255, primary_key=True)
     version = models.PositiveIntegerField(_("version of its code"), default=1)

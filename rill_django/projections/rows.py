@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from itertools import islice
@@ -47,7 +47,7 @@ class RowProjection(Projection):
     """
 
     model: ClassVar[type[models.Model]]
-    key: ClassVar[str | tuple[str, ...] | Callable[[RecordedEvent], Any]]
+    key: ClassVar[Any]
 
     @classmethod
     def check_definition(cls) -> None:

@@ -156,6 +156,7 @@ def read_batch(
 
 def checkpoint_of(projection: Projection) -> Checkpoint:
     """Return the projection's checkpoint, made if there is none."""
+    checkpoint: Checkpoint
     checkpoint, _ = Checkpoint.objects.using(projection.using).get_or_create(
         name=projection.name, defaults={"version": projection.version}
     )

@@ -42,7 +42,7 @@ class Dialect:
         """Whether the error is that the stream already has an event of that version."""
         raise NotImplementedError
 
-    def utc(self, value: Any) -> datetime:
+    def utc(self, value: str | datetime) -> datetime:
         """Return a time read from the database as an aware one, in UTC."""
         if isinstance(value, str):
             value = datetime.fromisoformat(value)

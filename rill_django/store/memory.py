@@ -74,7 +74,7 @@ class MemoryEventStore:
         """See `EventStore.fetch`."""
         source = self._log if selection.stream is None else self._streams.get(selection.stream, [])
         events = reversed(source) if selection.backwards else iter(source)
-        found = []
+        found: list[StoredEvent] = []
         for event in events:
             if selection.limit is not None and len(found) >= selection.limit:
                 break

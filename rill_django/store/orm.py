@@ -135,9 +135,9 @@ class DjangoEventStore:
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""
-        transaction.on_commit(callback, using=self.using)  # type: ignore[arg-type]
+        transaction.on_commit(callback, using=self.using)
 
 
 def _inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Whether an atomic block is open that is more than a TestCase's; what ``durable`` asks, too."""
-    return any(not block._from_testcase for block in connection.atomic_blocks)
+    return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)

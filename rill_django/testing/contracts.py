@@ -1,0 +1,175 @@
+"""What every event store has to fulfil, as tests to inherit from.
+
+::
+
+    class TestMyStore(EventStoreContract):
+        @pytest.fixture
+        def store(self):
+            return MyStore()
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+import pytest
+
+from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.protocol import EMPTY_STREAM, EventStore, WrongExpectedVersion
+
+E = EMPTY_STREAM
+
+
+def new_events(*names: str, type: str = "contract.Thing.happened") -> list[NewEvent]:
+    """Return an event for each name, which is its only field."""
+    return [NewEvent(type, b'{"name":"%b"}' % name.encode(), b'{"actor":"ann"}') for name in names]
+
+
+def names_of(events: list[StoredEvent]) -> list[str]:
+    """Return what `new_events` was given."""
+    return [event.data.decode().replace(" ", "").removeprefix('{"name":"')[:-2] for event in events]
+
+
+class EventStoreContract:
+    """Inherit, and give it a fixture ``store`` that returns an empty store."""
+
+    @pytest.fixture
+    def store(self) -> EventStore:
+        """Return an empty store."""
+        raise NotImplementedError(
+            "Override the fixture `store` with one that returns an empty store."
+        )
+
+    def test_a_stream_without_events_is_empty(self, store: EventStore) -> None:
+        """No error, no events, version -1."""
+        assert list(store.load("contract.Thing/1")) == []
+        assert store.version("contract.Thing/1") == E
+
+    def test_versions_count_from_zero(self, store: EventStore) -> None:
+        """In one append and over several."""
+        appended = store.append("contract.Thing/1", E, new_events("a", "b"))
+        assert [event.version for event in appended] == [0, 1]
+        assert [
+            event.version for event in store.append("contract.Thing/1", 1, new_events("c"))
+        ] == [2]
+        assert store.version("contract.Thing/1") == 2
+
+    def test_what_was_appended_can_be_loaded(self, store: EventStore) -> None:
+        """Payload, metadata, type and time; the position is left out."""
+        before = datetime.now(timezone.utc) - timedelta(minutes=5)
+        appended = store.append("contract.Thing/1", E, new_events("a"))
+        (loaded,) = store.load("contract.Thing/1")
+        assert (loaded.stream, loaded.version) == ("contract.Thing/1", 0)
+        assert (loaded.type, loaded.position) == ("contract.Thing.happened", None)
+        assert names_of([loaded]) == ["a"]
+        assert loaded.metadata.replace(b" ", b"") == b'{"actor":"ann"}'
+        assert before < loaded.recorded_at < before + timedelta(minutes=10)
+        assert loaded.recorded_at == appended[0].recorded_at
+
+    def test_loading_can_begin_at_a_version(self, store: EventStore) -> None:
+        """That version included."""
+        store.append("contract.Thing/1", E, new_events("a", "b", "c"))
+        assert names_of(list(store.load("contract.Thing/1", 1))) == ["b", "c"]
+        assert list(store.load("contract.Thing/1", 3)) == []
+
+    @pytest.mark.parametrize("expected_version", [-1, 0, 2, 7])
+    def test_an_append_at_another_version_is_refused(
+        self, store: EventStore, expected_version: int
+    ) -> None:
+        """Too low would overwrite, too high would leave a gap. Nothing is appended."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        with pytest.raises(WrongExpectedVersion) as refused:
+            store.append("contract.Thing/1", expected_version, new_events("x", "y"))
+        assert refused.value.expected_version == expected_version
+        assert refused.value.actual_version == 1
+        assert names_of(list(store.load("contract.Thing/1"))) == ["a", "b"]
+        assert store.head() == 2
+
+    def test_an_append_beyond_an_empty_stream_is_refused(self, store: EventStore) -> None:
+        """The stream is at -1."""
+        with pytest.raises(WrongExpectedVersion):
+            store.append("contract.Thing/1", 0, new_events("x"))
+        assert store.version("contract.Thing/1") == E
+
+    def test_appending_nothing_does_nothing(self, store: EventStore) -> None:
+        """Whatever version is expected."""
+        assert list(store.append("contract.Thing/1", 5, [])) == []
+        assert store.head() == 0
+
+    def test_positions_are_consecutive_from_one(self, store: EventStore) -> None:
+        """Over all streams, in the order in which they were appended."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        store.append("contract.Thing/2", E, new_events("c"))
+        store.append("contract.Thing/1", 1, new_events("d"))
+        events = list(store.read().stored())
+        assert [event.position for event in events] == [1, 2, 3, 4]
+        assert names_of(events) == ["a", "b", "c", "d"]
+        assert store.head() == 4
+
+    def test_reading_goes_on_behind_a_position(self, store: EventStore) -> None:
+        """The way that projections and feeds read."""
+        store.append("contract.Thing/1", E, new_events("a", "b", "c", "d"))
+        assert names_of(list(store.read().after(2).stored())) == ["c", "d"]
+        assert names_of(list(store.read().after(1).limit(2).stored())) == ["b", "c"]
+        assert list(store.read().after(4).stored()) == []
+
+    def test_reading_is_paged_and_complete(self, store: EventStore) -> None:
+        """More events than a page has, in both directions."""
+        names = [f"n{number}" for number in range(2_300)]
+        store.append("contract.Thing/1", E, new_events(*names))
+        for reader in (store.read(), store.read().stream("contract.Thing/1")):
+            assert names_of(list(reader.stored())) == names
+            assert names_of(list(reader.backwards().stored())) == names[::-1]
+            assert names_of(list(reader.limit(1_500).stored())) == names[:1_500]
+
+    def test_reading_can_be_narrowed(self, store: EventStore) -> None:
+        """By stream, category, type and time, and all of it together."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        store.append("contract.Thing/1", 1, new_events("c", type="contract.Thing.ended"))
+        store.append("contract.Thing/10", E, new_events("d"))
+        store.append("contract.Thingy/1", E, new_events("e"))
+        read = store.read()
+        assert names_of(list(read.stream("contract.Thing/1").stored())) == ["a", "b", "c"]
+        assert names_of(list(read.category("contract.Thing").stored())) == ["a", "b", "c", "d"]
+        assert names_of(list(read.of_type("contract.Thing.ended").stored())) == ["c"]
+        ended_or_not = read.of_type("contract.Thing.ended", "contract.Thing.happened")
+        assert names_of(list(ended_or_not.category("contract.Thingy").stored())) == ["e"]
+        now = datetime.now(timezone.utc)
+        assert len(list(read.as_of(now + timedelta(hours=1)).stored())) == 5
+        assert list(read.as_of(now - timedelta(hours=1)).stored()) == []
+
+    def test_a_stream_can_be_read_backwards_from_a_version(self, store: EventStore) -> None:
+        """That version included."""
+        store.append("contract.Thing/1", E, new_events("a", "b", "c", "d"))
+        reader = store.read().stream("contract.Thing/1")
+        assert names_of(list(reader.from_version(2).stored())) == ["c", "d"]
+        assert names_of(list(reader.backwards().from_version(1).stored())) == ["b", "a"]
+        assert names_of(list(store.read().backwards().after(3).stored())) == ["b", "a"]
+
+    def test_a_reader_is_not_changed_by_narrowing_it(self, store: EventStore) -> None:
+        """Every method returns another one."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        everything = store.read()
+        everything.limit(1).backwards().after(1)
+        assert names_of(list(everything.stored())) == ["a", "b"]
+
+    def test_many_events_in_one_append(self, store: EventStore) -> None:
+        """As many as a long import has in one stream."""
+        names = [f"n{number}" for number in range(10_000)]
+        store.append("contract.Thing/1", E, new_events(*names))
+        assert names_of(list(store.load("contract.Thing/1"))) == names
+
+    def test_payloads_come_back_as_they_were(self, store: EventStore) -> None:
+        """Any JSON: quotes, percent signs, other scripts, large numbers, nested values."""
+        data = '{"name":"O\'Hara \\"100%s\\" – Zürich \U0001f6eb","n":[1,{"big":12345678901234567890}]}'
+        store.append("contract.Thing/1", E, [NewEvent("contract.Thing.happened", data.encode())])
+        (loaded,) = store.load("contract.Thing/1")
+        assert msgspec.json.decode(loaded.data) == msgspec.json.decode(data.encode())
+
+    def test_callbacks_come_after_commit(self, store: EventStore) -> None:
+        """Outside a transaction that is at once."""
+        called = []
+        store.append("contract.Thing/1", E, new_events("a"))
+        store.after_commit(lambda: called.append(store.version("contract.Thing/1")))
+        assert called == [0]
