@@ -79,20 +79,19 @@ class Projection:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        handlers = dict(cls.handlers)
-        for member, function in vars(cls).items():
+        own: dict[str, Callable[..., Any]] = {}
+        for function in vars(cls).values():
             for event_type in getattr(function, _EVENT_TYPES, ()):
-                other = handlers.get(event_type.name)
-                if other is not None and other.__name__ != member and other in vars(cls).values():
+                if event_type.name in own:
                     raise DefinitionError(
-                        f"{cls.__module__}.{cls.__qualname__}: both {other.__name__} and {member} "
-                        f"handle {event_type.name}. Make one handler of them."
+                        f"{cls.__module__}.{cls.__qualname__}: both {own[event_type.name].__name__} "
+                        f"and {function.__name__} handle {event_type.name}. Make one of them."
                     )
-                handlers[event_type.name] = function
-        cls.handlers = handlers
+                own[event_type.name] = function
+        cls.handlers = {**cls.handlers, **own}
         if "name" not in vars(cls):
             cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
-        if handlers:
+        if cls.handlers:
             cls.check_definition()
             current_projections().add(cls)
 

@@ -1,0 +1,115 @@
+"""Several connections at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
+import pytest
+from django.db import connection, connections, transaction
+
+from rill_django import Conflict, Ok, commit
+from rill_django.store.orm import DjangoEventStore
+from rill_django.testing.contracts import names_of, new_events
+from tests.bank.domain import Account
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def in_threads(number, work):
+    """Run ``work(0)``, ``work(1)``, … at once, each on its own connection."""
+
+    def run(index):
+        try:
+            return work(index)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(run, range(number)))
+
+
+def test_of_those_who_append_at_the_same_version_exactly_one_wins():
+    barrier = Barrier(8)
+
+    def race(index):
+        account = Account("1").opened(f"owner {index}")
+        barrier.wait()
+        return commit(account)
+
+    results = in_threads(8, race)
+    assert sum(isinstance(result, Ok) for result in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 7
+    assert DjangoEventStore().version("bank.Account/1") == 0
+
+
+def test_commands_that_lose_a_race_are_tried_again():
+    Account.open.transact("1", "Ann").unwrap()
+
+    def deposit(index):
+        done = 0
+        while done < 5:  # A conflict after three tries is an answer, too.
+            done += isinstance(Account.deposit.transact("1", 1), Ok)
+
+    in_threads(4, deposit)
+    assert Account.get("1").balance == 20
+
+
+def test_streams_have_no_gaps_and_positions_are_consecutive_after_a_stampede():
+    store = DjangoEventStore()
+
+    def append(index):
+        for version in range(-1, 29):
+            store.append(f"contract.Thing/{index}", version, new_events("x"))
+            store.head()
+
+    in_threads(4, append)
+    events = list(store.read().stored())
+    assert [event.position for event in events] == list(range(1, 121))
+    for index in range(4):
+        versions = [event.version for event in events if event.stream == f"contract.Thing/{index}"]
+        assert versions == list(range(30))
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+def test_an_open_transaction_that_has_appended_delays_nobody():
+    """The bug that everyone has had: 1 is in flight while 2 is committed and read."""
+    store = DjangoEventStore()
+    appended, may_commit = Event(), Event()
+
+    def dawdle():
+        try:
+            with transaction.atomic():
+                store.append("contract.Thing/slow", -1, new_events("slow"))
+                appended.set()
+                assert may_commit.wait(10)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(dawdle)
+        assert appended.wait(10)
+        store.append("contract.Thing/quick", -1, new_events("quick"))
+        seen = list(store.read().stored())
+        assert names_of(seen) == ["quick"]
+        may_commit.set()
+        slow.result()
+    later = list(store.read().after(seen[-1].position).stored())
+    assert names_of(later) == ["slow"]
+    assert [event.position for event in seen + later] == [1, 2]
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+def test_reading_inside_a_transaction_leaves_the_positions_to_others():
+    """Otherwise they would have to wait for its end."""
+    store = DjangoEventStore()
+    with transaction.atomic():
+        store.append("contract.Thing/1", -1, new_events("a"))
+        store.head()
+
+        def others(index):
+            store.append("contract.Thing/2", -1, new_events("b"))
+            return store.head()
+
+        assert in_threads(1, others) == [1]
+
+
+assert connection  # for the conditions of skipif
