@@ -4,3 +4,6 @@ from example_project.settings import *  # noqa: F403
 from example_project.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.bank"]
+
+# Tests sign many users in; how their passwords are kept does not matter.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

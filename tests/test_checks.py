@@ -1,0 +1,81 @@
+"""System checks: ids are stable, and each finds what it is for."""
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connection
+
+from rill_django import Projection, RowProjection, on
+from rill_django.checks import check_database, check_projections
+from rill_django.testing import isolated_projections
+from tests.bank.domain import Account
+from tests.bank.models import AuditLine, Balance, Branch
+
+
+def ids(messages):
+    return [message.id for message in messages]
+
+
+@pytest.mark.django_db
+def test_the_project_is_in_order():
+    assert [one for one in run_checks() if one.id.startswith("rill.")] == []
+    assert check_projections(None) == []
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_not_supported(monkeypatch):
+    assert check_database(None) == []
+    monkeypatch.setattr(connection, "vendor", "oracle")
+    (error,) = check_database(None)
+    assert error.id == "rill.E001"
+    assert "postgresql" in str(error)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="about SQLite")
+def test_sqlite_that_does_not_take_the_write_lock_at_once(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
+    assert ids(check_database(None)) == ["rill.W001"]
+
+
+def test_models_in_several_databases(settings):
+    with isolated_projections():
+
+        class Both(Projection):
+            models = (AuditLine, Balance)
+
+            @on(Account.opened)
+            def opened(self, event): ...
+
+        settings.DATABASE_ROUTERS = ["tests.test_checks.AuditElsewhere"]
+        assert ids(check_projections(None)) == ["rill.E002"]
+
+
+class AuditElsewhere:
+    def db_for_write(self, model, **hints):
+        return "elsewhere" if model is AuditLine else "default"
+
+
+def test_a_key_that_the_model_does_not_have():
+    with isolated_projections():
+
+        class Wrong(RowProjection):
+            model = Balance
+            key = "numbre"
+
+            @on(Account.opened)
+            def opened(self, row, event): ...
+
+        assert ids(check_projections(None)) == ["rill.E003"]
+
+
+@pytest.mark.parametrize("wrong", ["owner", ("branch",)])
+def test_a_key_that_is_not_unique(wrong):
+    with isolated_projections():
+
+        class Wrong(RowProjection):
+            model = Branch
+            key = wrong
+
+            @on(Account.opened)
+            def opened(self, row, event): ...
+
+        assert ids(check_projections(None)) == ["rill.E004"]
