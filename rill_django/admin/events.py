@@ -80,17 +80,24 @@ class EventAdmin(ReadOnlyAdmin):
         "(bank.Account/1234@0), or a position in the log"
     )
     fields = (
-        "position",
+        "type_with_description",
+        ("stream_link", "version", "position"),
+        ("time", "actor"),
+        "payload",
+        "circumstances",
+        "neighbours",
+    )
+    readonly_fields = (
+        "type_with_description",
         "stream_link",
         "version",
-        "type_with_description",
-        "recorded_at",
+        "position",
+        "time",
         "actor",
         "payload",
         "circumstances",
         "neighbours",
     )
-    readonly_fields = fields
 
     class Media:
         css = {"all": ("rill_django/admin.css",)}
