@@ -84,5 +84,3 @@ print(client.get("/admin/rill_django/event/").content.decode())
     html = run("manage.py", "shell", "-v0", input=page)
     assert re.search(r'class="field-balance[^"]*">100\.00<', html)
     assert "bank.Account/12345678" in html
-
-

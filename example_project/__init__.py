@@ -1,0 +1,1 @@
+"""A site that uses rill_django, with real data."""
