@@ -13,12 +13,15 @@ from rill_django.triggers import fire_triggers
 
 
 @contextmanager
-def memory_runtime() -> Iterator[Dispatcher]:
+def memory_runtime(*, triggers: bool = True) -> Iterator[Dispatcher]:
     """Have ``Account.get``, ``transact`` and ``commit`` work in memory inside the ``with`` block.
 
-    Needs no database and no Django settings. Triggers fire. Source: Rill/Wheel's
-    ``ephemeral-repository``.
+    Needs no database and no Django settings. Source: Rill/Wheel's ``ephemeral-repository``.
+
+    Args:
+        triggers: whether triggers fire.
     """
-    dispatcher = Dispatcher(Repository(MemoryEventStore(), [fire_triggers]))
+    listeners = [fire_triggers] if triggers else []
+    dispatcher = Dispatcher(Repository(MemoryEventStore(), listeners))
     with use(dispatcher):
         yield dispatcher

@@ -50,7 +50,8 @@ class Scenario(Generic[A]):
 
     def when(self, command: CommandType[A, ...], *args: Any, **kwargs: Any) -> Self:
         """Let the aggregate decide about a command with these fields, by position or name."""
-        with memory_runtime() as runtime:
+        # What is given is the past: its side effects have happened, too.
+        with memory_runtime(triggers=False) as runtime:
             for other in self._others:
                 runtime.commit(other).unwrap()
             self.aggregate = runtime.commit(self._given).unwrap()
