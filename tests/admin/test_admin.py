@@ -41,7 +41,11 @@ def history():
 
 
 def listed(html):
-    return [event for event in ("opened", "deposited", "vanished") if f"<strong>{event}</strong>" in html]
+    return [
+        event
+        for event in ("opened", "deposited", "vanished")
+        if f"<strong>{event}</strong>" in html
+    ]
 
 
 def test_the_list_shows_time_stream_type_version_and_actor(history, page):

@@ -175,7 +175,9 @@ def test_the_feed_can_be_narrowed_and_still_gets_on(client):
     assert client.get(url, {"category": "bank.Acc"}).json()["events"] == []
 
 
-@pytest.mark.parametrize("query", [{"after": "x"}, {"after": "-1"}, {"limit": "0"}, {"limit": "1001"}])
+@pytest.mark.parametrize(
+    "query", [{"after": "x"}, {"after": "-1"}, {"limit": "0"}, {"limit": "1001"}]
+)
 def test_a_wrong_parameter_is_400(client, query):
     response = client.get(reverse("rill_django:events"), query)
     assert response.status_code == 400

@@ -60,7 +60,10 @@ def test_an_unknown_projection_is_an_error(command):
 
 @pytest.mark.parametrize("command", ["run_projections", "rebuild_projections"])
 def test_no_projection_at_all_is_an_error_that_says_what_to_do(command):
-    with isolated_projections(), pytest.raises(CommandError, match=r"Write one in the projections\.py"):
+    with (
+        isolated_projections(),
+        pytest.raises(CommandError, match=r"Write one in the projections\.py"),
+    ):
         run(command)
 
 

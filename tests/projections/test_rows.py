@@ -132,7 +132,9 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=steps, batch_size=st.integers(1, 8))
 def test_rows_are_the_aggregates_whatever_the_batches(steps, batch_size):
     example = uuid4().hex[:12]  # Every example has accounts of its own; nothing is rolled back.
@@ -158,7 +160,5 @@ def test_rows_are_the_aggregates_whatever_the_batches(steps, batch_size):
     }
     accounts = [Account.get(f"{example}-{which}") for which in "123"]
     assert rows == {
-        one.number: (one.owner, one.balance)
-        for one in accounts
-        if one.exists and not one.is_closed
+        one.number: (one.owner, one.balance) for one in accounts if one.exists and not one.is_closed
     }

@@ -37,7 +37,9 @@ def history():
 def rows():
     return {
         "balances": list(Balance.objects.order_by("pk").values_list()),
-        "branches": list(Branch.objects.order_by("owner").values_list("branch", "owner", "accounts")),
+        "branches": list(
+            Branch.objects.order_by("owner").values_list("branch", "owner", "accounts")
+        ),
         "audit": list(AuditLine.objects.order_by("position").values_list("text", "position")),
     }
 
@@ -45,7 +47,9 @@ def rows():
 def test_projections_are_brought_up_to_date(history):
     catch_up(*OURS)
     found = rows()
-    assert [(number, owner, int(balance), moves) for number, owner, balance, moves in found["balances"]] == [
+    assert [
+        (number, owner, int(balance), moves) for number, owner, balance, moves in found["balances"]
+    ] == [
         ("1", "Ann", 70, 2),
         ("3", "Ann", 0, 0),
     ]
@@ -153,7 +157,11 @@ def test_after_a_mend_it_goes_on_where_it_stopped(history):
             catch_up()
         broken = False
         catch_up()
-        assert list(AuditLine.objects.order_by("pk").values_list("text", flat=True)) == ["1", "2", "3"]
+        assert list(AuditLine.objects.order_by("pk").values_list("text", flat=True)) == [
+            "1",
+            "2",
+            "3",
+        ]
         checkpoint = Checkpoint.objects.get(name=Mended.name)
         assert (checkpoint.state, checkpoint.error, checkpoint.failed_event) == ("running", "", "")
 
