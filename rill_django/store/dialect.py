@@ -25,6 +25,8 @@ class Dialect:
     vendor: str
     json_text = "{}"
     """How a JSON column is read as text."""
+    appends_in_one_statement: bool
+    """Whether an append needs no transaction round it."""
     sequences_on_append: bool
     """Whether events get their positions in the transaction that appends them."""
 
@@ -34,8 +36,12 @@ class Dialect:
         """Append in one statement if the stream is at the version; return the database's time, or None."""
         raise NotImplementedError
 
-    def sequence(self, cursor: CursorWrapper) -> None:
-        """Give the next positions to all visible events that have none."""
+    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
+        """Give the next positions to visible events that have none, unless somebody else is at it.
+
+        Returns:
+            Whether there may be more of them.
+        """
         raise NotImplementedError
 
     def is_lost_race(self, error: IntegrityError) -> bool:

@@ -12,6 +12,7 @@ from django.db.models import Max
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.dialect import Dialect
+from rill_django.store.mysql import MySQL
 from rill_django.store.postgresql import PostgreSQL
 from rill_django.store.protocol import EMPTY_STREAM, WrongExpectedVersion
 from rill_django.store.reader import Reader
@@ -19,7 +20,7 @@ from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
 from rill_django.store.tables import Event, Position, Unsequenced
 
-_DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL())}
+_DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
 
 
 def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
@@ -84,7 +85,7 @@ class DjangoEventStore:
     def _all_or_nothing(self, connection: BaseDatabaseWrapper, dialect: Dialect) -> Iterator[None]:
         # One statement outside a transaction needs none. Inside the caller's, a savepoint keeps that
         # one usable when the race is lost.
-        alone = not connection.in_atomic_block and not dialect.sequences_on_append
+        alone = dialect.appends_in_one_statement and not connection.in_atomic_block
         with nullcontext() if alone else transaction.atomic(using=self.using):
             yield
 
@@ -130,8 +131,8 @@ class DjangoEventStore:
             return
         if _inside_callers_transaction(connection):
             return
-        with transaction.atomic(using=self.using), connection.cursor() as cursor:
-            dialect.sequence(cursor)
+        while dialect.sequence(connection):
+            pass
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from rill_django.domain.records import NewEvent
@@ -56,6 +57,7 @@ class PostgreSQL(Dialect):
     vendor = "postgresql"
     json_text = "{}::text"
     sequences_on_append = False
+    appends_in_one_statement = True
 
     def append(
         self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
@@ -72,13 +74,16 @@ class PostgreSQL(Dialect):
         row = cursor.fetchone()
         return None if row is None else self.utc(row[0])
 
-    def sequence(self, cursor: CursorWrapper) -> None:
+    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
         """See `Dialect.sequence`."""
-        # Two statements: under READ COMMITTED the second one sees all that was committed before the
-        # lock was ours, the last position above all.
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 0)", (POSITIONS,))
-        if cursor.fetchone()[0]:
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            # Two statements: under READ COMMITTED the second one sees all that was committed before
+            # the lock was ours, the last position above all.
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 0)", (POSITIONS,))
+            if not cursor.fetchone()[0]:
+                return False
             cursor.execute(_SEQUENCE)
+            return cursor.rowcount == SEQUENCE_AT_MOST
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

@@ -36,6 +36,7 @@ class SQLite(Dialect):
 
     vendor = "sqlite"
     sequences_on_append = True
+    appends_in_one_statement = False
 
     def append(
         self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
@@ -53,8 +54,9 @@ class SQLite(Dialect):
         )
         return self.utc(cursor.fetchone()[0])
 
-    def sequence(self, cursor: CursorWrapper) -> None:
+    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
         """Nothing is left to do: see `append`."""
+        return False
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Never: the statement that checks the version holds the only write lock."""
