@@ -18,11 +18,14 @@ class NewEvent(msgspec.Struct, frozen=True):
         type: full type name, e.g. ``bank.Account.opened``.
         data: the payload as a JSON object, key properties included.
         metadata: who, why and the like, as a JSON object.
+        recorded_at: when it was recorded elsewhere, for events that are moved from another log;
+            ``None``: now, by the store's clock.
     """
 
     type: str
     data: bytes
     metadata: bytes = b"{}"
+    recorded_at: datetime | None = None
 
 
 class StoredEvent(msgspec.Struct, frozen=True):

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.domain.records import StoredEvent
 from rill_django.store.selection import Selection
 from rill_django.store.tables import Event, Position, Unsequenced
 
 EVENTS = Event._meta.db_table
 POSITIONS = Position._meta.db_table
 UNSEQUENCED = Unsequenced._meta.db_table
+
+
+class Row(NamedTuple):
+    """An event as it is inserted."""
+
+    stream: str
+    version: int
+    type: str
+    data: str
+    metadata: str
+    recorded_at: datetime | None
+
+
+def expected_versions(rows: Sequence[Row]) -> dict[str, int]:
+    """Return, by stream, the version that it must be at for the rows to be inserted."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row.stream, row.version - 1)
+    return first
 
 
 class Dialect:
@@ -30,10 +49,12 @@ class Dialect:
     sequences_on_append: bool
     """Whether events get their positions in the transaction that appends them."""
 
-    def append(
-        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
-    ) -> datetime | None:
-        """Append in one statement if the stream is at the version; return the database's time, or None."""
+    def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
+        """Insert rows in one statement, if every stream is at the version before its first row.
+
+        Returns:
+            The time that the database gave to those that have none; ``None``: nothing was inserted.
+        """
         raise NotImplementedError
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
@@ -75,6 +96,22 @@ class Dialect:
                 stream, version, None, type, data.encode(), metadata.encode(), self.utc(time)
             )
             for version, type, data, metadata, time in cursor.fetchall()
+        ]
+
+    def load_all(self, cursor: CursorWrapper, streams: Sequence[str]) -> list[StoredEvent]:
+        """Read many streams without their positions, each in the order of versions."""
+        places = ", ".join(["%s"] * len(streams))
+        cursor.execute(
+            f"SELECT stream, version, type, {self.json_text.format('data')}, "
+            f"{self.json_text.format('metadata')}, recorded_at "
+            f"FROM {EVENTS} WHERE stream IN ({places}) ORDER BY stream, version",
+            tuple(streams),
+        )
+        return [
+            StoredEvent(
+                stream, version, None, type, data.encode(), metadata.encode(), self.utc(time)
+            )
+            for stream, version, type, data, metadata, time in cursor.fetchall()
         ]
 
     def fetch(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from threading import Lock
 
 import msgspec
 
 from rill_django.domain.records import NewEvent, StoredEvent
-from rill_django.store.protocol import EMPTY_STREAM, WrongExpectedVersion
+from rill_django.store.protocol import (
+    EMPTY_STREAM,
+    Append,
+    ExpectedVersion,
+    WrongExpectedVersion,
+    refuse_repeated_streams,
+)
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 
@@ -28,35 +34,55 @@ class MemoryEventStore:
         self._streams: dict[str, list[StoredEvent]] = {}
 
     def append(
-        self, stream: str, expected_version: int, events: Sequence[NewEvent]
+        self, stream: str, expected_version: int | ExpectedVersion, events: Sequence[NewEvent]
     ) -> Sequence[StoredEvent]:
         """See `EventStore.append`."""
-        if not events:
-            return ()
+        return self.append_all([Append(stream, expected_version, events)])[0]
+
+    def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
+        """See `EventStore.append_all`."""
+        refuse_repeated_streams(appends)
         with self._lock:
-            actual_version = len(self._streams.get(stream, ())) - 1
-            if actual_version != expected_version:
-                raise WrongExpectedVersion(stream, expected_version, actual_version)
-            now, end = self._clock(), len(self._log)
-            stored = [
-                StoredEvent(
-                    stream=stream,
-                    version=expected_version + number,
-                    position=end + number,
-                    type=event.type,
-                    data=event.data,
-                    metadata=event.metadata,
-                    recorded_at=now,
-                )
-                for number, event in enumerate(events, start=1)
-            ]
+            for append in appends:
+                self._check(append)
+            now = self._clock()
+            return [self._append(append, now) for append in appends]
+
+    def _check(self, append: Append) -> None:
+        expected = append.expected_version
+        if expected is ExpectedVersion.ANY or not append.events:
+            return
+        wanted = EMPTY_STREAM if isinstance(expected, ExpectedVersion) else expected
+        actual = self.version(append.stream)
+        if actual != wanted:
+            raise WrongExpectedVersion(append.stream, wanted, actual)
+
+    def _append(self, append: Append, now: datetime) -> Sequence[StoredEvent]:
+        last, end = self.version(append.stream), len(self._log)
+        stored = [
+            StoredEvent(
+                stream=append.stream,
+                version=last + number,
+                position=end + number,
+                type=event.type,
+                data=event.data,
+                metadata=event.metadata,
+                recorded_at=event.recorded_at or now,
+            )
+            for number, event in enumerate(append.events, start=1)
+        ]
+        if stored:
             self._log.extend(stored)
-            self._streams.setdefault(stream, []).extend(stored)
+            self._streams.setdefault(append.stream, []).extend(stored)
         return _without_positions(stored)
 
     def load(self, stream: str, from_version: int = 0) -> Sequence[StoredEvent]:
         """See `EventStore.load`."""
         return _without_positions(self._streams.get(stream, [])[max(from_version, 0) :])
+
+    def load_all(self, streams: Sequence[str]) -> Mapping[str, Sequence[StoredEvent]]:
+        """See `EventStore.load_all`."""
+        return {stream: self.load(stream) for stream in streams if stream in self._streams}
 
     def version(self, stream: str) -> int:
         """See `EventStore.version`."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 
 import msgspec
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.domain.records import NewEvent
-from rill_django.store.dialect import EVENTS, POSITIONS, UNSEQUENCED, Dialect
+from rill_django.store.dialect import (
+    EVENTS,
+    POSITIONS,
+    UNSEQUENCED,
+    Dialect,
+    Row,
+    expected_versions,
+)
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 1_000
@@ -22,20 +28,33 @@ _DUPLICATE_ENTRY = 1062
 # JSON_TABLE gives one statement for any number of events.
 _APPEND = f"""
 INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorded_at)
-SELECT %s, %s + new.number, new.type, new.data, new.metadata, UTC_TIMESTAMP(6)
+SELECT new.stream, new.version, new.type, new.data, new.metadata,
+       COALESCE(new.recorded_at, UTC_TIMESTAMP(6))
 FROM JSON_TABLE(%s, '$[*]' COLUMNS (
     number FOR ORDINALITY,
-    type VARCHAR(255) PATH '$[0]',
-    data LONGTEXT PATH '$[1]',
-    metadata LONGTEXT PATH '$[2]'
+    stream VARCHAR(255) CHARACTER SET ascii PATH '$[0]',
+    version INT PATH '$[1]',
+    type VARCHAR(255) PATH '$[2]',
+    data LONGTEXT PATH '$[3]',
+    metadata LONGTEXT PATH '$[4]',
+    recorded_at DATETIME(6) PATH '$[5]'
 )) AS new
-WHERE %s = COALESCE((SELECT MAX(version) FROM {EVENTS} old WHERE old.stream = %s), -1)
+WHERE NOT EXISTS (
+    SELECT 1 FROM JSON_TABLE(%s, '$[*]' COLUMNS (
+        stream VARCHAR(255) CHARACTER SET ascii PATH '$[0]', version INT PATH '$[1]'
+    )) AS wanted
+    WHERE wanted.version <> COALESCE(
+        (SELECT MAX(old.version) FROM {EVENTS} old WHERE old.stream = wanted.stream), -1))
 ORDER BY new.number
 """
 
 _QUEUE = f"""
 INSERT INTO {UNSEQUENCED} (event_id)
-SELECT id FROM {EVENTS} WHERE stream = %s AND version > %s ORDER BY version
+SELECT new.id FROM JSON_TABLE(%s, '$[*]' COLUMNS (
+    stream VARCHAR(255) CHARACTER SET ascii PATH '$[0]', version INT PATH '$[1]'
+)) AS wanted
+STRAIGHT_JOIN {EVENTS} new ON new.stream = wanted.stream AND new.version > wanted.version
+ORDER BY new.id
 """
 
 # Server-wide, so it carries the database's name; no longer than the 64 characters that are allowed.
@@ -49,21 +68,26 @@ class MySQL(Dialect):
     sequences_on_append = False
     appends_in_one_statement = False
 
-    def append(
-        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
-    ) -> datetime | None:
+    def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""
-        rows = [(event.type, event.data.decode(), event.metadata.decode()) for event in events]
-        new = msgspec.json.encode(rows).decode()
-        cursor.execute(_APPEND, (stream, expected_version, new, expected_version, stream))
-        if cursor.rowcount != len(events):
+        new = [
+            row._replace(recorded_at=self._text(row.recorded_at)) if row.recorded_at else row  # type: ignore[arg-type]
+            for row in rows
+        ]
+        expected = msgspec.json.encode(list(expected_versions(rows).items())).decode()
+        cursor.execute(_APPEND, (msgspec.json.encode(new).decode(), expected))
+        if cursor.rowcount != len(rows):
             return None
-        cursor.execute(_QUEUE, (stream, expected_version))
+        cursor.execute(_QUEUE, (expected,))
         cursor.execute(
             f"SELECT recorded_at FROM {EVENTS} WHERE stream = %s AND version = %s",
-            (stream, expected_version + 1),
+            (rows[-1].stream, rows[-1].version),
         )
         return self.utc(cursor.fetchone()[0])
+
+    @staticmethod
+    def _text(time: datetime) -> str:
+        return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
         """See `Dialect.sequence`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, timezone
+from itertools import groupby
+from operator import attrgetter
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connections, router, transaction
@@ -11,10 +14,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 
 from rill_django.domain.records import NewEvent, StoredEvent
-from rill_django.store.dialect import Dialect
+from rill_django.store.dialect import Dialect, Row
 from rill_django.store.mysql import MySQL
 from rill_django.store.postgresql import PostgreSQL
-from rill_django.store.protocol import EMPTY_STREAM, WrongExpectedVersion
+from rill_django.store.protocol import (
+    EMPTY_STREAM,
+    Append,
+    ExpectedVersion,
+    WrongExpectedVersion,
+    refuse_repeated_streams,
+)
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
@@ -60,26 +69,76 @@ class DjangoEventStore:
         return connection
 
     def append(
-        self, stream: str, expected_version: int, events: Sequence[NewEvent]
+        self, stream: str, expected_version: int | ExpectedVersion, events: Sequence[NewEvent]
     ) -> Sequence[StoredEvent]:
         """See `EventStore.append`."""
-        if not events:
-            return ()
+        return self.append_all([Append(stream, expected_version, events)])[0]
+
+    def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
+        """See `EventStore.append_all`."""
+        refuse_repeated_streams(appends)
+        while True:
+            versions = self._expected_versions(appends)
+            rows = [
+                Row(
+                    append.stream,
+                    version,
+                    event.type,
+                    event.data.decode(),
+                    event.metadata.decode(),
+                    event.recorded_at,
+                )
+                for append in appends
+                for version, event in enumerate(append.events, start=versions[append.stream] + 1)
+            ]
+            recorded_at = self._insert(rows) if rows else datetime.now(timezone.utc)
+            if recorded_at is not None:
+                return [_stored(append, versions[append.stream], recorded_at) for append in appends]
+            self._refuse_lost_race(appends, versions)
+
+    def _expected_versions(self, appends: Sequence[Append]) -> dict[str, int]:
+        """Return the version that each stream has to be at; for `ANY`, the one it is at now."""
+        anywhere = [one.stream for one in appends if one.expected_version is ExpectedVersion.ANY]
+        actual = self._versions(anywhere) if anywhere else {}
+        return {
+            one.stream: actual.get(one.stream, EMPTY_STREAM)
+            if isinstance(one.expected_version, ExpectedVersion)
+            else one.expected_version
+            for one in appends
+        }
+
+    def _insert(self, rows: Sequence[Row]) -> datetime | None:
+        """Insert the rows; return their time, or ``None`` if the race is lost."""
         connection = self._connection
         dialect = dialect_of(connection)
         try:
             with self._all_or_nothing(connection, dialect), connection.cursor() as cursor:
-                recorded_at = dialect.append(cursor, stream, expected_version, events)
+                return dialect.append(cursor, rows)
         except IntegrityError as error:
             if not dialect.is_lost_race(error):
                 raise
-            recorded_at = None
-        if recorded_at is None:
-            raise WrongExpectedVersion(stream, expected_version, self.version(stream))
-        return [
-            StoredEvent(stream, version, None, event.type, event.data, event.metadata, recorded_at)
-            for version, event in enumerate(events, start=expected_version + 1)
-        ]
+            return None
+
+    def _refuse_lost_race(self, appends: Sequence[Append], expected: Mapping[str, int]) -> None:
+        """Raise `WrongExpectedVersion`, unless only streams have moved that may be at any version."""
+        actual = self._versions([one.stream for one in appends if one.events])
+        moved = False
+        for append in appends:
+            version = actual.get(append.stream, EMPTY_STREAM)
+            if append.events and version != expected[append.stream]:
+                moved = True
+                if append.expected_version is not ExpectedVersion.ANY:
+                    raise WrongExpectedVersion(append.stream, expected[append.stream], version)
+        if not moved:
+            # Under REPEATABLE READ this transaction cannot see who was faster, and never will.
+            first = appends[0]
+            raise WrongExpectedVersion(
+                first.stream, expected[first.stream], expected[first.stream] + 1
+            )
+
+    def _versions(self, streams: Sequence[str]) -> dict[str, int]:
+        events = Event.objects.using(self.using).filter(stream__in=streams)
+        return dict(events.values_list("stream").annotate(last=Max("version")))
 
     @contextmanager
     def _all_or_nothing(self, connection: BaseDatabaseWrapper, dialect: Dialect) -> Iterator[None]:
@@ -95,11 +154,20 @@ class DjangoEventStore:
         with connection.cursor() as cursor:
             return dialect_of(connection).load(cursor, stream, from_version)
 
+    def load_all(self, streams: Sequence[str]) -> Mapping[str, Sequence[StoredEvent]]:
+        """See `EventStore.load_all`."""
+        if not streams:
+            return {}
+        connection = self._connection
+        with connection.cursor() as cursor:
+            stored = dialect_of(connection).load_all(cursor, streams)
+        return {
+            stream: list(events) for stream, events in groupby(stored, key=attrgetter("stream"))
+        }
+
     def version(self, stream: str) -> int:
         """See `EventStore.version`."""
-        events = Event.objects.using(self.using).filter(stream=stream)
-        last: int | None = events.aggregate(last=Max("version"))["last"]
-        return EMPTY_STREAM if last is None else last
+        return self._versions([stream]).get(stream, EMPTY_STREAM)
 
     def head(self) -> int:
         """See `EventStore.head`."""
@@ -137,6 +205,21 @@ class DjangoEventStore:
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""
         transaction.on_commit(callback, using=self.using)
+
+
+def _stored(append: Append, version: int, recorded_at: datetime) -> list[StoredEvent]:
+    return [
+        StoredEvent(
+            append.stream,
+            version + number,
+            None,
+            event.type,
+            event.data,
+            event.metadata,
+            event.recorded_at or recorded_at,
+        )
+        for number, event in enumerate(append.events, start=1)
+    ]
 
 
 def _inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.domain.records import NewEvent
-from rill_django.store.dialect import EVENTS, POSITIONS, UNSEQUENCED, Dialect
+from rill_django.store.dialect import (
+    EVENTS,
+    POSITIONS,
+    UNSEQUENCED,
+    Dialect,
+    Row,
+    expected_versions,
+)
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 10_000
@@ -21,14 +26,19 @@ SEQUENCE_AT_MOST = 10_000
 # needed: the condition sees only what is committed. Ids are given in the order of versions, which is
 # what makes the order of positions agree with them.
 _APPEND = f"""
-WITH appended AS (
+WITH moved AS (
+    SELECT 1 FROM unnest(%s::text[], %s::int[]) AS wanted(stream, version)
+    WHERE wanted.version <> coalesce((
+        SELECT old.version FROM {EVENTS} old WHERE old.stream = wanted.stream
+        ORDER BY old.version DESC LIMIT 1), -1)
+    LIMIT 1
+), appended AS (
     INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorded_at)
-    SELECT %(stream)s, %(expected)s + number, type, data::jsonb, metadata::jsonb,
-           statement_timestamp()
-    FROM unnest(%(types)s::text[], %(data)s::text[], %(metadata)s::text[])
-         WITH ORDINALITY AS new(type, data, metadata, number)
-    WHERE %(expected)s = coalesce(
-        (SELECT version FROM {EVENTS} WHERE stream = %(stream)s ORDER BY version DESC LIMIT 1), -1)
+    SELECT stream, version, type, data::jsonb, metadata::jsonb,
+           coalesce(recorded_at, statement_timestamp())
+    FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::timestamptz[])
+         WITH ORDINALITY AS new(stream, version, type, data, metadata, recorded_at, number)
+    WHERE NOT EXISTS (SELECT FROM moved)
     ORDER BY number
     RETURNING id
 ), queued AS (
@@ -59,18 +69,11 @@ class PostgreSQL(Dialect):
     sequences_on_append = False
     appends_in_one_statement = True
 
-    def append(
-        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
-    ) -> datetime | None:
+    def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""
-        parameters: dict[str, Any] = {
-            "stream": stream,
-            "expected": expected_version,
-            "types": [event.type for event in events],
-            "data": [event.data.decode() for event in events],
-            "metadata": [event.metadata.decode() for event in events],
-        }
-        cursor.execute(_APPEND, parameters)
+        expected = expected_versions(rows)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        cursor.execute(_APPEND, (list(expected), list(expected.values()), *columns))
         row = cursor.fetchone()
         return None if row is None else self.utc(row[0])
 

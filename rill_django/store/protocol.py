@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import NewEvent, StoredEvent
@@ -14,6 +17,36 @@ if TYPE_CHECKING:
 
 EMPTY_STREAM = -1
 """Version of a stream with no events."""
+
+
+class ExpectedVersion(Enum):
+    """What may be expected of a stream besides a version.
+
+    Source of the idea: Rails Event Store.
+    """
+
+    ANY = "any"
+    """Append at whatever is the end."""
+    NONE = "none"
+    """The stream must have no events."""
+
+
+ANY = ExpectedVersion.ANY
+NONE = ExpectedVersion.NONE
+
+
+class Append(msgspec.Struct, frozen=True):
+    """What to append to one stream.
+
+    Attributes:
+        stream: canonical stream name.
+        expected_version: version of the stream's last event, `EMPTY_STREAM`, `ANY` or `NONE`.
+        events: what to append.
+    """
+
+    stream: str
+    expected_version: int | ExpectedVersion
+    events: Sequence[NewEvent]
 
 
 class WrongExpectedVersion(RillError):
@@ -39,7 +72,7 @@ class EventStore(Protocol):
     """
 
     def append(
-        self, stream: str, expected_version: int, events: Sequence[NewEvent]
+        self, stream: str, expected_version: int | ExpectedVersion, events: Sequence[NewEvent]
     ) -> Sequence[StoredEvent]:
         """Append events at the end of a stream, all or none of them.
 
@@ -47,7 +80,8 @@ class EventStore(Protocol):
 
         Args:
             stream: canonical stream name.
-            expected_version: version of the stream's last event; `EMPTY_STREAM` for none.
+            expected_version: version of the stream's last event, or `EMPTY_STREAM`; `NONE`, which is
+                the same as that; or `ANY`, which is tried until it succeeds.
             events: what to append; none: nothing happens and nothing is checked.
 
         Returns:
@@ -57,11 +91,25 @@ class EventStore(Protocol):
             WrongExpectedVersion: the stream is at another version.
         """
 
+    def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
+        """Append to many streams, in one statement: all or nothing.
+
+        Returns:
+            The stored events of each, in the same order.
+
+        Raises:
+            ValueError: a stream is named twice.
+            WrongExpectedVersion: one of the streams is at another version.
+        """
+
     def load(self, stream: str, from_version: int = 0) -> Sequence[StoredEvent]:
         """Return the events of a stream in order, beginning with ``from_version``.
 
         For building aggregates: the position, which they have no use for, is left out (``None``).
         """
+
+    def load_all(self, streams: Sequence[str]) -> Mapping[str, Sequence[StoredEvent]]:
+        """Return the events of many streams, in one query; those without events are left out."""
 
     def version(self, stream: str) -> int:
         """Return the version of the stream's last event; `EMPTY_STREAM` for none."""
@@ -77,3 +125,12 @@ class EventStore(Protocol):
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when what was done so far is committed: at once, if it is already."""
+
+
+def refuse_repeated_streams(appends: Sequence[Append]) -> None:
+    """Raise a ValueError if a stream is named twice: which of the two would come first?"""
+    seen: set[str] = set()
+    for append in appends:
+        if append.stream in seen:
+            raise ValueError(f"{append.stream} is in the batch twice; make one append of both.")
+        seen.add(append.stream)

@@ -10,24 +10,31 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.domain.records import NewEvent
-from rill_django.store.dialect import EVENTS, POSITIONS, Dialect
+from rill_django.store.dialect import EVENTS, POSITIONS, Dialect, Row, expected_versions
+
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 # json_each gives one statement for any number of events. Milliseconds are all that SQLite's clock has;
 # the zeros make texts of equal length, which is how SQLite compares times.
 _APPEND = f"""
 INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorded_at)
-SELECT %s, %s + 1 + new.key, json_extract(new.value, '$[0]'), json_extract(new.value, '$[1]'),
-       json_extract(new.value, '$[2]'), strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') || '000'
+SELECT json_extract(new.value, '$[0]'), json_extract(new.value, '$[1]'),
+       json_extract(new.value, '$[2]'), json_extract(new.value, '$[3]'),
+       json_extract(new.value, '$[4]'),
+       coalesce(json_extract(new.value, '$[5]'), strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') || '000')
 FROM json_each(%s) AS new
-WHERE %s = coalesce((SELECT max(version) FROM {EVENTS} WHERE stream = %s), -1)
+WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(%s) AS wanted
+    WHERE wanted.value <> coalesce(
+        (SELECT max(version) FROM {EVENTS} WHERE stream = wanted.key), -1))
 ORDER BY new.key
 """
 
+# Ids grow, and every event so far has its position.
 _POSITIONS = f"""
 INSERT INTO {POSITIONS} (position, event_id)
 SELECT coalesce((SELECT max(position) FROM {POSITIONS}), 0) + row_number() OVER (ORDER BY id), id
-FROM {EVENTS} WHERE stream = %s AND version > %s
+FROM {EVENTS} WHERE id > coalesce((SELECT event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1), 0)
 """
 
 
@@ -38,20 +45,19 @@ class SQLite(Dialect):
     sequences_on_append = True
     appends_in_one_statement = False
 
-    def append(
-        self, cursor: CursorWrapper, stream: str, expected_version: int, events: Sequence[NewEvent]
-    ) -> datetime | None:
+    def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""
-        rows = [(event.type, event.data.decode(), event.metadata.decode()) for event in events]
-        new = msgspec.json.encode(rows).decode()
-        cursor.execute(_APPEND, (stream, expected_version, new, expected_version, stream))
-        if cursor.rowcount != len(events):
+        new = [
+            row._replace(recorded_at=_text(row.recorded_at)) if row.recorded_at else row  # type: ignore[arg-type]
+            for row in rows
+        ]
+        expected = msgspec.json.encode(expected_versions(rows)).decode()
+        cursor.execute(_APPEND, (msgspec.json.encode(new).decode(), expected))
+        if cursor.rowcount != len(rows):
             return None
-        cursor.execute(_POSITIONS, (stream, expected_version))
-        cursor.execute(
-            f"SELECT recorded_at FROM {EVENTS} WHERE stream = %s AND version = %s",
-            (stream, expected_version + 1),
-        )
+        last = cursor.lastrowid
+        cursor.execute(_POSITIONS)
+        cursor.execute(f"SELECT recorded_at FROM {EVENTS} WHERE id = %s", (last,))
         return self.utc(cursor.fetchone()[0])
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
@@ -64,4 +70,8 @@ class SQLite(Dialect):
 
     def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> str:
         """See `Dialect.time_parameter`."""
-        return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return _text(value)
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(timezone.utc).strftime(_TIME_FORMAT)

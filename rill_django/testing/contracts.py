@@ -16,7 +16,14 @@ import msgspec
 import pytest
 
 from rill_django.domain.records import NewEvent, StoredEvent
-from rill_django.store.protocol import EMPTY_STREAM, EventStore, WrongExpectedVersion
+from rill_django.store.protocol import (
+    ANY,
+    EMPTY_STREAM,
+    NONE,
+    Append,
+    EventStore,
+    WrongExpectedVersion,
+)
 
 E = EMPTY_STREAM
 
@@ -173,3 +180,71 @@ class EventStoreContract:
         store.append("contract.Thing/1", E, new_events("a"))
         store.after_commit(lambda: called.append(store.version("contract.Thing/1")))
         assert called == [0]
+
+    def test_any_version_appends_at_the_end(self, store: EventStore) -> None:
+        """Of a new stream and of an old one."""
+        store.append("contract.Thing/1", ANY, new_events("a"))
+        (second,) = store.append("contract.Thing/1", ANY, new_events("b"))
+        assert second.version == 1
+        assert names_of(list(store.load("contract.Thing/1"))) == ["a", "b"]
+
+    def test_none_wants_a_new_stream(self, store: EventStore) -> None:
+        """The same as `EMPTY_STREAM`."""
+        store.append("contract.Thing/1", NONE, new_events("a"))
+        with pytest.raises(WrongExpectedVersion) as refused:
+            store.append("contract.Thing/1", NONE, new_events("b"))
+        assert (refused.value.expected_version, refused.value.actual_version) == (E, 0)
+
+    def test_many_streams_in_one_append(self, store: EventStore) -> None:
+        """In the order that they are given."""
+        store.append("contract.Thing/2", E, new_events("x"))
+        stored = store.append_all(
+            [
+                Append("contract.Thing/1", NONE, new_events("a", "b")),
+                Append("contract.Thing/2", 0, new_events("c")),
+                Append("contract.Thing/3", ANY, new_events("d")),
+                Append("contract.Thing/4", E, []),
+            ]
+        )
+        assert [[event.version for event in events] for events in stored] == [[0, 1], [1], [0], []]
+        events = list(store.read().stored())
+        assert names_of(events) == ["x", "a", "b", "c", "d"]
+        assert [event.position for event in events] == [1, 2, 3, 4, 5]
+        loaded = store.load_all(["contract.Thing/1", "contract.Thing/2", "contract.Thing/9"])
+        assert {stream: names_of(list(events)) for stream, events in loaded.items()} == {
+            "contract.Thing/1": ["a", "b"],
+            "contract.Thing/2": ["x", "c"],
+        }
+        assert [event.recorded_at for event in loaded["contract.Thing/1"]] == [
+            event.recorded_at for event in stored[0]
+        ]
+
+    def test_one_stream_that_has_moved_stops_all(self, store: EventStore) -> None:
+        """All or nothing."""
+        store.append("contract.Thing/2", E, new_events("x"))
+        with pytest.raises(WrongExpectedVersion) as refused:
+            store.append_all(
+                [
+                    Append("contract.Thing/1", NONE, new_events("a")),
+                    Append("contract.Thing/2", NONE, new_events("b")),
+                ]
+            )
+        assert refused.value.stream == "contract.Thing/2"
+        assert store.head() == 1
+        assert store.version("contract.Thing/1") == E
+
+    def test_a_stream_cannot_be_in_a_batch_twice(self, store: EventStore) -> None:
+        """Which would come first?"""
+        with pytest.raises(ValueError, match="contract.Thing/1 is in the batch twice"):
+            store.append_all([Append("contract.Thing/1", ANY, new_events("a"))] * 2)
+
+    def test_events_of_another_log_keep_their_time(self, store: EventStore) -> None:
+        """To the microsecond."""
+        time = datetime(2013, 1, 1, 5, 17, 3, 123456, tzinfo=timezone.utc)
+        moved = NewEvent("contract.Thing.happened", b'{"name":"a"}', b"{}", time)
+        (stored,) = store.append("contract.Thing/1", NONE, [moved])
+        assert stored.recorded_at == time
+        (loaded,) = store.load("contract.Thing/1")
+        assert loaded.recorded_at == time
+        assert names_of(list(store.read().as_of(time).stored())) == ["a"]
+        assert list(store.read().as_of(time - timedelta(microseconds=1)).stored()) == []

@@ -46,7 +46,7 @@ class Account(Aggregate):
     @command
     def deposit(self, amount: Money) -> "Account | Rejected":
         """Put money in."""
-        if not self.exists:
+        if not self.exists or self.is_closed:
             return self.reject("no-such-account")
         return self.deposited(amount)
 

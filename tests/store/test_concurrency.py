@@ -8,6 +8,7 @@ from django.db import connection, connections, transaction
 
 from rill_django import Conflict, Ok, commit
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import ANY, NONE, WrongExpectedVersion
 from rill_django.testing.contracts import names_of, new_events
 from tests.bank.domain import Account
 
@@ -110,6 +111,40 @@ def test_reading_inside_a_transaction_leaves_the_positions_to_others():
             return store.head()
 
         assert in_threads(1, others) == [1]
+
+
+def test_appends_at_any_version_all_succeed():
+    store = DjangoEventStore()
+    barrier = Barrier(4)
+
+    def append(index):
+        barrier.wait()
+        for _ in range(10):
+            store.append("contract.Thing/1", ANY, new_events(f"t{index}"))
+
+    in_threads(4, append)
+    events = store.load("contract.Thing/1")
+    assert [event.version for event in events] == list(range(40))
+    assert sorted(names_of(events)) == sorted(f"t{index}" for index in range(4) for _ in range(10))
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+def test_a_transaction_that_cannot_see_the_winner_is_told_so_instead_of_trying_for_ever():
+    store = DjangoEventStore()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+                if connection.vendor == "postgresql"
+                else "SELECT 1"
+            )
+        store.version("contract.Thing/1")
+        in_threads(1, lambda index: store.append("contract.Thing/1", NONE, new_events("winner")))
+        if connection.vendor == "postgresql":
+            with pytest.raises(WrongExpectedVersion):
+                store.append("contract.Thing/1", ANY, new_events("loser"))
+        else:
+            store.append("contract.Thing/1", ANY, new_events("second"))
 
 
 assert connection  # for the conditions of skipif
