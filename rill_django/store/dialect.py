@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -17,6 +18,12 @@ from rill_django.store.tables import Event, Position, Unsequenced
 EVENTS = Event._meta.db_table
 POSITIONS = Position._meta.db_table
 UNSEQUENCED = Unsequenced._meta.db_table
+
+REFUSAL = (
+    "rill_django: events are facts, they are never changed or deleted; "
+    "record another event that says what is right"
+)
+"""What the database says to somebody who tries."""
 
 
 class Row(NamedTuple):
@@ -48,6 +55,24 @@ class Dialect:
     """Whether an append needs no transaction round it."""
     sequences_on_append: bool
     """Whether events get their positions in the transaction that appends them."""
+
+    protection: tuple[str, ...]
+    """Statements that make the database itself refuse to change or delete events."""
+    removal: tuple[str, ...]
+    """Statements that take that away again."""
+
+    @contextmanager
+    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Let all events be deleted at once inside the ``with`` block, on this connection."""
+        with connection.cursor() as cursor:
+            for statement in self.removal:
+                cursor.execute(statement)
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                for statement in self.protection:
+                    cursor.execute(statement)
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """Insert rows in one statement, if every stream is at the version before its first row.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
 import msgspec
@@ -13,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from rill_django.store.dialect import (
     EVENTS,
     POSITIONS,
+    REFUSAL,
     UNSEQUENCED,
     Dialect,
     Row,
@@ -67,6 +69,26 @@ class MySQL(Dialect):
     vendor = "mysql"
     sequences_on_append = False
     appends_in_one_statement = False
+    protection = tuple(
+        f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} FOR EACH ROW "
+        f"IF @rill_django_flushing IS NULL THEN "
+        f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{REFUSAL}'; END IF"
+        for action in ("UPDATE", "DELETE")
+    )
+    removal = tuple(
+        f"DROP TRIGGER IF EXISTS {EVENTS}_no_{action}" for action in ("update", "delete")
+    )
+
+    @contextmanager
+    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """See `Dialect.unprotected`. For this session only."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET @rill_django_flushing = 1")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SET @rill_django_flushing = NULL")
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

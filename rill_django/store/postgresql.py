@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -12,6 +13,7 @@ from django.db.backends.utils import CursorWrapper
 from rill_django.store.dialect import (
     EVENTS,
     POSITIONS,
+    REFUSAL,
     UNSEQUENCED,
     Dialect,
     Row,
@@ -21,6 +23,8 @@ from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 10_000
 """Events that get their positions in one go, so that the lock is held shortly."""
+
+_FLUSHING = "rill_django.flushing"
 
 # The condition keeps a stream without gaps; the unique constraint, without overwriting. Both are
 # needed: the condition sees only what is committed. Ids are given in the order of versions, which is
@@ -68,6 +72,34 @@ class PostgreSQL(Dialect):
     json_text = "{}::text"
     sequences_on_append = False
     appends_in_one_statement = True
+    protection = (
+        f"""
+        CREATE FUNCTION {EVENTS}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'TRUNCATE' AND current_setting('{_FLUSHING}', true) = 'on' THEN
+                RETURN NULL;
+            END IF;
+            RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'integrity_constraint_violation';
+        END $$
+        """,
+        f"CREATE TRIGGER {EVENTS}_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON {EVENTS} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {EVENTS}_refuse()",
+    )
+    removal = (
+        f"DROP TRIGGER IF EXISTS {EVENTS}_immutable ON {EVENTS}",
+        f"DROP FUNCTION IF EXISTS {EVENTS}_refuse()",
+    )
+
+    @contextmanager
+    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """See `Dialect.unprotected`. For this session only: nobody else's TRUNCATE gets through."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config(%s, 'on', false)", (_FLUSHING,))
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config(%s, 'off', false)", (_FLUSHING,))
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

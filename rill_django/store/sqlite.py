@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.store.dialect import EVENTS, POSITIONS, Dialect, Row, expected_versions
+from rill_django.store.dialect import EVENTS, POSITIONS, REFUSAL, Dialect, Row, expected_versions
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
@@ -44,6 +44,14 @@ class SQLite(Dialect):
     vendor = "sqlite"
     sequences_on_append = True
     appends_in_one_statement = False
+    protection = tuple(
+        f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} "
+        f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        for action in ("UPDATE", "DELETE")
+    )
+    removal = tuple(
+        f"DROP TRIGGER IF EXISTS {EVENTS}_no_{action}" for action in ("update", "delete")
+    )
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

@@ -235,7 +235,7 @@ class EventStoreContract:
 
     def test_a_stream_cannot_be_in_a_batch_twice(self, store: EventStore) -> None:
         """Which would come first?"""
-        with pytest.raises(ValueError, match="contract.Thing/1 is in the batch twice"):
+        with pytest.raises(ValueError, match=r"contract\.Thing/1 is in the batch twice"):
             store.append_all([Append("contract.Thing/1", ANY, new_events("a"))] * 2)
 
     def test_events_of_another_log_keep_their_time(self, store: EventStore) -> None:

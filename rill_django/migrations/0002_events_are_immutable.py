@@ -1,0 +1,24 @@
+"""Has the database itself refuse to change or delete events."""
+
+from django.db import migrations
+
+
+def protect(apps, schema_editor):
+    from rill_django.store.orm import dialect_of
+
+    for statement in dialect_of(schema_editor.connection).protection:
+        schema_editor.execute(statement, params=None)
+
+
+def unprotect(apps, schema_editor):
+    from rill_django.store.orm import dialect_of
+
+    for statement in dialect_of(schema_editor.connection).removal:
+        schema_editor.execute(statement, params=None)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("rill_django", "0001_initial")]
+
+    # On MySQL, which commits with every CREATE TRIGGER, that cannot be in a transaction.
+    operations = [migrations.RunPython(protect, unprotect, atomic=False)]
