@@ -18,6 +18,7 @@ from rill_django.store.protocol import (
 )
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
+from rill_django.store.subscription import Subscription
 
 
 class MemoryEventStore:
@@ -107,6 +108,18 @@ class MemoryEventStore:
             if _is_wanted(event, selection):
                 found.append(event)
         return found
+
+    def subscribe(self, *, after: int = 0) -> Subscription:
+        """See `EventStore.subscribe`."""
+        return self.read().after(after).subscribe()
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        """See `EventStore.connection_errors`. There is no connection."""
+        return ()
+
+    def reconnect(self) -> None:
+        """See `EventStore.reconnect`."""
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""

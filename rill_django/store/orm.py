@@ -9,7 +9,14 @@ from itertools import groupby
 from operator import attrgetter
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, connections, router, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 
@@ -27,6 +34,7 @@ from rill_django.store.protocol import (
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
+from rill_django.store.subscription import Subscription
 from rill_django.store.tables import Event, Position, Unsequenced
 
 _DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
@@ -201,6 +209,19 @@ class DjangoEventStore:
             return
         while dialect.sequence(connection):
             pass
+
+    def subscribe(self, *, after: int = 0) -> Subscription:
+        """See `EventStore.subscribe`."""
+        return self.read().after(after).subscribe()
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        """See `EventStore.connection_errors`."""
+        return OperationalError, InterfaceError
+
+    def reconnect(self) -> None:
+        """See `EventStore.reconnect`."""
+        self._connection.close()
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""

@@ -14,6 +14,7 @@ from rill_django.store.selection import Selection
 
 if TYPE_CHECKING:
     from rill_django.store.reader import Reader
+    from rill_django.store.subscription import Subscription
 
 EMPTY_STREAM = -1
 """Version of a stream with no events."""
@@ -122,6 +123,16 @@ class EventStore(Protocol):
 
     def fetch(self, selection: Selection) -> Sequence[StoredEvent]:
         """Return the events of a selection, at most ``selection.limit`` of them."""
+
+    def subscribe(self, *, after: int = 0) -> Subscription:
+        """Iterate over the log behind a position, live. The same as ``read().after(after).subscribe()``."""
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        """What is raised when the connection to the store is gone, and may come back."""
+
+    def reconnect(self) -> None:
+        """Drop a connection that is gone, so that the next call makes a new one."""
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when what was done so far is committed: at once, if it is already."""

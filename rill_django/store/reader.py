@@ -14,6 +14,7 @@ from rill_django.domain.definitions import EventType
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.store.selection import Selection
+from rill_django.store.subscription import Subscription
 
 if TYPE_CHECKING:
     from rill_django.store.protocol import EventStore
@@ -33,11 +34,13 @@ class Reader:
     """
 
     def __init__(self, store: EventStore, selection: Selection | None = None) -> None:
-        self._store = store
+        self.store = store
         self.selection = selection or Selection()
 
+    page_size = PAGE_SIZE
+
     def _with(self, **changes: Any) -> Reader:
-        return Reader(self._store, msgspec.structs.replace(self.selection, **changes))
+        return Reader(self.store, msgspec.structs.replace(self.selection, **changes))
 
     def stream(self, stream: str | Aggregate) -> Reader:
         """Only this stream, by its name or its aggregate, in the order of versions."""
@@ -90,7 +93,7 @@ class Reader:
         left = wanted.limit
         while left is None or left > 0:
             size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-            page = self._store.fetch(msgspec.structs.replace(wanted, limit=size))
+            page = self.store.fetch(msgspec.structs.replace(wanted, limit=size))
             yield from page
             if len(page) < size:
                 return
@@ -99,6 +102,14 @@ class Reader:
 
     def __iter__(self) -> Iterator[RecordedEvent]:
         return decode_events(self.stored(), current_registry())
+
+    def subscribe(self, *, poll_interval: float = 0.05) -> Subscription:
+        """Go on for ever: these events, and those that come. See `Subscription`.
+
+        Raises:
+            ValueError: the reader is of one stream, or backwards.
+        """
+        return Subscription(self, poll_interval=poll_interval)
 
     def first(self) -> RecordedEvent | None:
         """Return the first event, or ``None``."""
