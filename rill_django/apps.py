@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from rill_django.conf import configuration
 from rill_django.dispatch import Dispatcher
-from rill_django.repository import CachingRepository, Repository
+from rill_django.repository import CachingRepository, Limits, Repository
 from rill_django.triggers import fire_triggers
 
 
@@ -34,9 +34,10 @@ def _project_dispatcher() -> Dispatcher:
 
     settings = configuration()
     store, listeners = DjangoEventStore(), (fire_triggers,)
+    limits = Limits(settings.max_event_bytes, settings.max_events_per_commit)
     repository = (
-        CachingRepository(store, listeners, size=settings.cache_size)
+        CachingRepository(store, listeners, limits=limits, size=settings.cache_size)
         if settings.cache_size
-        else Repository(store, listeners)
+        else Repository(store, listeners, limits=limits)
     )
     return Dispatcher(repository, conflict_tries=settings.conflict_tries)

@@ -19,6 +19,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         conflict_tries: how often a command is tried in all when others commit first.
         poll_interval: seconds between two looks of an idle projection worker.
         batch_size: most events that a projection applies in one transaction.
+        max_event_bytes: most bytes of one event's JSON, metadata included.
+        max_events_per_commit: most events of one aggregate in one commit.
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
@@ -26,6 +28,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     conflict_tries: int = 3
     poll_interval: float = 0.05
     batch_size: int = 1_000
+    max_event_bytes: int = 1_000_000
+    max_events_per_commit: int = 10_000
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
 
@@ -47,6 +51,8 @@ def configuration() -> Configuration:
         "CONFLICT_TRIES": found.conflict_tries - 1,
     }
     minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
+    minimum |= {"MAX_EVENT_BYTES": found.max_event_bytes - 1}
+    minimum |= {"MAX_EVENTS_PER_COMMIT": found.max_events_per_commit - 1}
     for name, value in minimum.items():
         if value < 0:
             raise ImproperlyConfigured(f"settings.RILL[{name!r}] is too small: {given[name]!r}.")

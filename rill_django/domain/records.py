@@ -86,6 +86,12 @@ class RecordedEvent(msgspec.Struct, frozen=True):
         """Name of the event for the outside world: ``stream@version``."""
         return f"{self.stream}@{self.version}"
 
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened: the metadata's ``occurred_at`` for imported history, else `recorded_at`."""
+        given = self.metadata.get("occurred_at")
+        return self.recorded_at if given is None else msgspec.convert(given, datetime)
+
     def __getattr__(self, name: str) -> Any:
         # Only called for names that this class does not have itself.
         if name.startswith("__"):
@@ -97,4 +103,4 @@ class RecordedEvent(msgspec.Struct, frozen=True):
             raise AttributeError(f"event {self.type} has no {name!r}; it has {fields}") from None
 
 
-RESERVED_EVENT_FIELDS = frozenset((*RecordedEvent.__struct_fields__, "identity"))
+RESERVED_EVENT_FIELDS = frozenset((*RecordedEvent.__struct_fields__, "identity", "occurred_at"))

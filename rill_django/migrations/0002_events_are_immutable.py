@@ -1,16 +1,18 @@
 """Has the database itself refuse to change or delete events."""
 
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
-def protect(apps, schema_editor):
+def protect(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
 
     for statement in dialect_of(schema_editor.connection).protection:
         schema_editor.execute(statement, params=None)
 
 
-def unprotect(apps, schema_editor):
+def unprotect(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
 
     for statement in dialect_of(schema_editor.connection).removal:

@@ -118,7 +118,7 @@ class PostgreSQL(Dialect):
             if not cursor.fetchone()[0]:
                 return False
             cursor.execute(_SEQUENCE)
-            return cursor.rowcount == SEQUENCE_AT_MOST
+            return bool(cursor.rowcount == SEQUENCE_AT_MOST)
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

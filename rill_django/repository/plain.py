@@ -1,0 +1,202 @@
+"""The repository that fetches and commits, and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from rill_django.domain.aggregates import Aggregate
+from rill_django.domain.codec import decode_events, encode_event, encode_metadata
+from rill_django.domain.errors import ConflictError
+from rill_django.domain.messages import EventMessage
+from rill_django.domain.metadata import current_metadata
+from rill_django.domain.records import RecordedEvent, StoredEvent
+from rill_django.domain.registry import current_registry
+from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.repository.limits import Limits
+from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
+
+A = TypeVar("A", bound=Aggregate)
+
+Listener = Callable[[Sequence[RecordedEvent]], object]
+"""Gets the events of a commit, once it is final."""
+
+
+def replay(aggregate: A, events: Iterable[RecordedEvent]) -> A:
+    """Return the aggregate with stored events applied. Events it does not know leave it as it is."""
+    version = aggregate.version
+    kind = type(aggregate)
+    for event in events:
+        definition = getattr(event.message, "definition", None)
+        if definition is not None and definition.aggregate is kind:
+            aggregate = definition.apply_recorded(aggregate, event.message)
+        version = event.version
+    return msgspec.structs.replace(aggregate, _version=version)
+
+
+class Repository:
+    """Fetches aggregates from a store and commits their new events to it. Keeps nothing.
+
+    Args:
+        store: where the events are.
+        listeners: called with the events of every commit, once it is final.
+        limits: what a commit may be.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        listeners: Sequence[Listener] = (),
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+    ) -> None:
+        self.store = store
+        self._listeners = tuple(listeners)
+        self._limits = limits
+
+    def get(self, aggregate: type[A], *keys: Any, **named_keys: Any) -> A:
+        """Fetch by key. A stream with no events gives the empty aggregate.
+
+        Raises:
+            InvalidMessage: a key has the wrong type.
+            UnreadableEvent: a stored event does not fit today's code.
+        """
+        return self.update(aggregate(*keys, **named_keys))
+
+    def update(self, aggregate: A) -> A:
+        """Return the aggregate with all events applied that its stream has beyond its version.
+
+        Raises:
+            ValueError: the aggregate has uncommitted events, which would come out of order.
+        """
+        refuse_uncommitted(aggregate)
+        return self._caught_up(aggregate)[0]
+
+    def get_all(self, aggregates: Iterable[A]) -> list[A]:
+        """Fetch many aggregates in one query, given their empty descriptors; in the same order."""
+        empty = list(aggregates)
+        found = self.store.load_all([one.stream for one in empty])
+        return [self._replayed(one.emptied(), found.get(one.stream, ())) for one in empty]
+
+    def _caught_up(self, aggregate: A) -> tuple[A, StoredEvent | None]:
+        """Return the aggregate up to date, and the last event that was read."""
+        stored = self.store.load(aggregate.stream, aggregate.version + 1)
+        return self._replayed(aggregate, stored), stored[-1] if stored else None
+
+    @staticmethod
+    def _replayed(aggregate: A, stored: Sequence[StoredEvent]) -> A:
+        if not stored:
+            return aggregate
+        replayed = replay(aggregate, decode_events(stored, current_registry()))
+        # An upcaster may have dropped the last events; their versions count all the same.
+        return msgspec.structs.replace(replayed, _version=stored[-1].version)
+
+    def commit(
+        self, decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None
+    ) -> Result[A]:
+        """Store the new events of an aggregate; pass a rejection through.
+
+        Args:
+            decision: what a command returned.
+            metadata: added to what the context carries.
+
+        Returns:
+            `Ok`, also when there was nothing to store; `Rejected`; or `Conflict` if the stream has
+            moved on since the aggregate was fetched.
+        """
+        if isinstance(decision, Rejected):
+            return decision
+        append = self._append(decision, metadata or {}, None)
+        try:
+            stored = self.store.append(append.stream, append.expected_version, append.events)
+        except WrongExpectedVersion as lost:
+            return Conflict(lost.stream, lost.expected_version, lost.actual_version)
+        return self._ok(decision, stored)
+
+    def commit_all(
+        self,
+        decisions: Iterable[A | Rejected],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: Callable[[EventMessage], datetime] | None = None,
+    ) -> list[Ok[A] | Rejected]:
+        """Store the new events of many aggregates in one statement: all of them, or none.
+
+        For importing history, which is much faster than by single commits.
+
+        Args:
+            decisions: what commands returned, of different aggregates.
+            metadata: added to what the context carries.
+            occurred_at: says when an event happened, which goes into its metadata.
+
+        Returns:
+            `Ok` or `Rejected` for each, in the same order.
+
+        Raises:
+            ConflictError: a stream has moved on since its aggregate was fetched. Nothing is stored.
+            ValueError: an aggregate is there twice.
+        """
+        decided = list(decisions)
+        accepted = [one for one in decided if not isinstance(one, Rejected)]
+        appends = [self._append(one, metadata or {}, occurred_at) for one in accepted]
+        try:
+            appended = iter(self.store.append_all(appends))
+        except WrongExpectedVersion as lost:
+            conflict = Conflict(lost.stream, lost.expected_version, lost.actual_version)
+            raise ConflictError(conflict) from None
+        return [
+            one if isinstance(one, Rejected) else self._ok(one, next(appended)) for one in decided
+        ]
+
+    def _append(
+        self,
+        aggregate: Aggregate,
+        metadata: Mapping[str, Any],
+        occurred_at: Callable[[EventMessage], datetime] | None,
+    ) -> Append:
+        """Encode an aggregate's new events."""
+        if not aggregate.new_events:
+            return Append(aggregate.stream, aggregate.version, ())
+        carried = {**current_metadata(), **metadata}
+        encoded = encode_metadata(carried)
+        events = [
+            encode_event(
+                message,
+                encoded
+                if occurred_at is None
+                else encode_metadata({**carried, "occurred_at": occurred_at(message)}),
+            )
+            for message in aggregate.new_events
+        ]
+        self._limits.check(aggregate.stream, events)
+        return Append(aggregate.stream, aggregate.version, events)
+
+    def _ok(self, aggregate: A, stored: Sequence[StoredEvent]) -> Ok[A]:
+        """Return the result of a commit, and see to what follows from it."""
+        if not stored:
+            return Ok(aggregate)
+        committed = msgspec.structs.replace(aggregate, _version=stored[-1].version, _new_events=())
+        events = tuple(decode_events(stored, current_registry()))
+        self._committed(committed, stored[-1])
+        if self._listeners:
+            self.store.after_commit(lambda: self._tell(events))
+        return Ok(committed, events)
+
+    def _committed(self, aggregate: Aggregate, last: StoredEvent) -> None:
+        """Take note of an aggregate whose events are stored, if maybe not committed yet."""
+
+    def _tell(self, events: Sequence[RecordedEvent]) -> None:
+        for listener in self._listeners:
+            listener(events)
+
+
+def refuse_uncommitted(aggregate: Aggregate) -> None:
+    """Raise a ValueError if the aggregate has events that are not stored."""
+    if aggregate.uncommitted:
+        raise ValueError(
+            f"{aggregate!r} has uncommitted events; newer ones from the store cannot go before them. "
+            "Commit it, or fetch it anew."
+        )
