@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -33,7 +35,8 @@ def _project_dispatcher() -> Dispatcher:
     from rill_django.store.orm import DjangoEventStore  # Its tables can be made only now.
 
     settings = configuration()
-    store, listeners = DjangoEventStore(), (fire_triggers,)
+    lifetime = timedelta(seconds=settings.idempotency_seconds)
+    store, listeners = DjangoEventStore(answers_lifetime=lifetime), (fire_triggers,)
     limits = Limits(settings.max_event_bytes, settings.max_events_per_commit)
     repository = (
         CachingRepository(store, listeners, limits=limits, size=settings.cache_size)

@@ -8,7 +8,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
-from django.db import connections, models
+from django.db import DEFAULT_DB_ALIAS, connections, models, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
@@ -20,29 +21,44 @@ from rill_django.store.orm import DjangoEventStore, dialect_of
 def check_database(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """``rill.E001``: the database cannot hold the log. ``rill.W001``: SQLite is set up to lose races."""
-    connection = connections[DjangoEventStore().using]
+    """``rill.E001``: the database cannot hold the log. Warnings: see the functions below."""
+    using = DjangoEventStore().using
+    connection = connections[using]
     try:
         dialect_of(connection)
     except ImproperlyConfigured as error:
-        return [
-            Error(
-                str(error),
-                hint="Route the models of rill_django to another database.",
-                id="rill.E001",
-            )
-        ]
+        hint = "Route the models of rill_django to another database."
+        return [Error(str(error), hint=hint, id="rill.E001")]
+    return [*_check_sqlite(connection), *_check_other_database(using)]
+
+
+def _check_sqlite(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+    """``rill.W001``: SQLite is set up to fail where it could wait."""
     options = connection.settings_dict.get("OPTIONS", {})
-    if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
-        return [
-            Warning(
-                "SQLite begins transactions without the write lock, so that two at once may fail with "
-                "'database is locked' instead of waiting for each other.",
-                hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE' for this database.",
-                id="rill.W001",
-            )
-        ]
-    return []
+    if connection.vendor != "sqlite" or options.get("transaction_mode") == "IMMEDIATE":
+        return []
+    return [
+        Warning(
+            "SQLite begins transactions without the write lock, so that two at once may fail with "
+            "'database is locked' instead of waiting for each other.",
+            hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE' for this database.",
+            id="rill.W001",
+        )
+    ]
+
+
+def _check_other_database(using: str) -> list[CheckMessage]:
+    """``rill.W002``: commands and other writes are not one transaction."""
+    if using == DEFAULT_DB_ALIAS:
+        return []
+    return [
+        Warning(
+            f"The log is in the database {using!r}. What a command stores, and what you write to "
+            f"{DEFAULT_DB_ALIAS!r} beside it, are two transactions: one may be there without the other.",
+            hint="Write such things by projections, and silence this check (SILENCED_SYSTEM_CHECKS).",
+            id="rill.W002",
+        )
+    ]
 
 
 @register(Tags.models)
@@ -58,8 +74,6 @@ def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
 
 def _check_databases(projection: Projection) -> list[CheckMessage]:
     """``rill.E002``: a projection's models are in several databases, so one transaction cannot hold them."""
-    from django.db import router
-
     aliases = {router.db_for_write(model) for model in projection.models}
     if len(aliases) == 1:
         return []

@@ -21,6 +21,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         batch_size: most events that a projection applies in one transaction.
         max_event_bytes: most bytes of one event's JSON, metadata included.
         max_events_per_commit: most events of one aggregate in one commit.
+        idempotency_seconds: how long the answer to an idempotency key is remembered.
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
@@ -30,6 +31,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     batch_size: int = 1_000
     max_event_bytes: int = 1_000_000
     max_events_per_commit: int = 10_000
+    idempotency_seconds: float = 7 * 24 * 3600.0
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
 
@@ -51,6 +53,7 @@ def configuration() -> Configuration:
         "CONFLICT_TRIES": found.conflict_tries - 1,
     }
     minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
+    minimum |= {"IDEMPOTENCY_SECONDS": found.idempotency_seconds - 1}
     minimum |= {"MAX_EVENT_BYTES": found.max_event_bytes - 1}
     minimum |= {"MAX_EVENTS_PER_COMMIT": found.max_events_per_commit - 1}
     for name, value in minimum.items():

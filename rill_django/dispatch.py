@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, TypeVar
 
+import msgspec
+
 from rill_django.domain.aggregates import Aggregate
+from rill_django.domain.codec import decode_events
 from rill_django.domain.messages import CommandMessage
-from rill_django.domain.results import Conflict, Rejected, Result
+from rill_django.domain.registry import current_registry
+from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
-from rill_django.repository import Repository
+from rill_django.repository import Repository, replay
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -37,7 +42,11 @@ class Dispatcher(Runtime):
         return self.repository.commit(decision, metadata=metadata)
 
     def transact(
-        self, message: CommandMessage, *, expected_version: int | None = None
+        self,
+        message: CommandMessage,
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit.
 
@@ -47,20 +56,80 @@ class Dispatcher(Runtime):
             message: the command as data, e.g. ``Account.withdraw.message("12345678", amount=20)``.
             expected_version: version that the caller has seen. If the stream is no longer there,
                 nothing is decided or tried again: it is a `Conflict`.
+            idempotency_key: stands for this command and its repetitions. The first is carried out;
+                the others, also at the same moment, get its result and decide nothing. A `Conflict`
+                is not remembered: it asks for another try.
 
         Raises:
             InvalidMessage: a precondition of the command does not hold.
+            IdempotencyKeyReused: the key was used for another command.
         """
+        with use(self):  # What the command reads comes from the same place.
+            if idempotency_key is None:
+                return self._carry_out(message, expected_version)
+            answers = self.repository.store.answers
+            with answers.transaction():
+                known = answers.claim(idempotency_key, _digest(message))
+                if known is not None:
+                    return self._repeat(message, known)
+                result = self._carry_out(message, expected_version)
+                if isinstance(result, Conflict):
+                    answers.release(idempotency_key)
+                else:
+                    answers.answer(idempotency_key, msgspec.json.encode(_remember(result)))
+                return result
+
+    def _carry_out(self, message: CommandMessage, expected_version: int | None) -> Result[Any]:
         definition = message.definition
         empty = definition.aggregate.empty(message)
-        with use(self):  # What the command reads comes from the same place.
-            for _ in range(self._conflict_tries):
-                aggregate = self.repository.update(empty)
-                if expected_version is not None and aggregate.version != expected_version:
-                    return Conflict(aggregate.stream, expected_version, aggregate.version)
-                result = self.commit(
-                    definition.decide(aggregate, message), metadata={"command": definition.name}
-                )
-                if not isinstance(result, Conflict) or expected_version is not None:
-                    return result
+        for _ in range(self._conflict_tries):
+            aggregate = self.repository.update(empty)
+            if expected_version is not None and aggregate.version != expected_version:
+                return Conflict(aggregate.stream, expected_version, aggregate.version)
+            result = self.commit(
+                definition.decide(aggregate, message), metadata={"command": definition.name}
+            )
+            if not isinstance(result, Conflict) or expected_version is not None:
+                return result
         return result
+
+    def _repeat(self, message: CommandMessage, answer: bytes) -> Result[Any]:
+        """Return the result that a command had the first time."""
+        known = msgspec.json.decode(answer, type=_Answer)
+        empty = message.definition.aggregate.empty(message)
+        stored = self.repository.store.load(empty.stream)[: known.version + 1]
+        aggregate = replay(empty, decode_events(stored, current_registry()))
+        aggregate = msgspec.structs.replace(aggregate, _version=known.version)
+        if known.reason is not None:
+            return Rejected(known.reason, known.data, aggregate)
+        first = known.version + 1 - known.events
+        return Ok(aggregate, tuple(decode_events(stored[first:], current_registry())))
+
+
+class _Answer(msgspec.Struct, omit_defaults=True):
+    """What is remembered of a result: where its events are, or the refusal.
+
+    Attributes:
+        version: of the aggregate that the result holds.
+        events: how many of the last ones are the result's own.
+        reason, data: of a rejection; the data as plain JSON values.
+    """
+
+    version: int
+    events: int = 0
+    reason: str | None = None
+    data: dict[str, Any] = {}
+
+
+def _remember(result: Ok[Any] | Rejected) -> _Answer:
+    if isinstance(result, Ok):
+        versions = {event.version for event in result.events}
+        return _Answer(result.aggregate.version, len(versions))
+    data = msgspec.to_builtins(dict(result.data), enc_hook=str)
+    return _Answer(result.aggregate.version, reason=result.reason, data=data)
+
+
+def _digest(message: CommandMessage) -> str:
+    """Return what two commands have in common if and only if they are the same."""
+    name = message.definition.name.encode()
+    return sha256(name + b"\0" + msgspec.json.encode(message.to_dict(), order="sorted")).hexdigest()

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from rill_django.projections.checkpoint import Checkpoint
-from rill_django.store.tables import Event, Position, Unsequenced
+from rill_django.store.tables import Answer, Event, Position, Unsequenced
 
-__all__ = ["Checkpoint", "Event", "Position", "Unsequenced"]
+__all__ = ["Answer", "Checkpoint", "Event", "Position", "Unsequenced"]

@@ -6,6 +6,7 @@ from django.db import connection
 
 from rill_django import Projection, RowProjection, on
 from rill_django.checks import check_database, check_projections
+from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch
@@ -79,3 +80,11 @@ def test_a_key_that_is_not_unique(wrong):
             def opened(self, row, event): ...
 
         assert ids(check_projections(None)) == ["rill.E004"]
+
+
+def test_a_log_in_another_database(monkeypatch):
+    monkeypatch.setattr(DjangoEventStore, "using", "log")
+    monkeypatch.setattr("rill_django.checks.connections", {"log": connection})
+    (warning,) = check_database(None)
+    assert warning.id == "rill.W002"
+    assert "two transactions" in str(warning)

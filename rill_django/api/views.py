@@ -27,10 +27,12 @@ from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import transact
+from rill_django.store.answers import IdempotencyKeyReused
 from rill_django.store.orm import DjangoEventStore
 
 PAGE = 100
 LARGEST_PAGE = 1_000
+MAX_KEY_LENGTH = 200
 
 _VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
 
@@ -57,7 +59,8 @@ class CommandView(RillView):
     """Takes a command: the key properties and the fields, as one JSON object.
 
     200 with the new events; 400 a wrong message; 409 somebody else was faster, 412 the stream is not at
-    the version in `If-Match`; 422 the domain rejected it. Source of the codes: `rill.web`.
+    the version in `If-Match`; 422 the domain rejected it, or the `Idempotency-Key` was used for another
+    command. Source of the codes: `rill.web`.
     """
 
     parser_classes = (JSONParser,)
@@ -71,9 +74,17 @@ class CommandView(RillView):
         try:
             expected_version = _expected_version(request)
             message = definition.from_dict(request.data)
-            result = transact(message, expected_version=expected_version)
+            result = transact(
+                message,
+                expected_version=expected_version,
+                idempotency_key=_idempotency_key(request),
+            )
         except BadParameter as error:
             return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
+        except IdempotencyKeyReused as error:
+            return problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency key used before", str(error)
+            )
         except InvalidMessage as error:
             if error.message_type not in (type, definition.aggregate.type_name):
                 raise  # The domain made a wrong event of a right command: its own mistake.
@@ -97,6 +108,14 @@ def _expected_version(request: Request) -> int | None:
             f'If-Match must be the version of the stream that you have seen, e.g. "3"; got {given!r}'
         )
     return int(tag["version"])
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > MAX_KEY_LENGTH:
+        raise BadParameter(f"Idempotency-Key must have at most {MAX_KEY_LENGTH} characters")
+    # Keys are chosen by clients: one of them must not be able to ask for another's answers.
+    return f"{request.user.pk}:{key}" if key else None
 
 
 def _response(result: Result[Any], *, is_conditional: bool) -> Response:

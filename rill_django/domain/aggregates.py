@@ -9,7 +9,7 @@ import msgspec
 from typing_extensions import Self, dataclass_transform
 
 from .conditions import Condition
-from .definitions import CommandType, EventType
+from .definitions import CommandType, EventType, refuse_type_name
 from .errors import DefinitionError, InvalidMessage
 from .keys import Key, key, key_parameters, own_annotations
 from .messages import EventMessage, Message
@@ -21,8 +21,9 @@ from .streams import MAX_STREAM_LENGTH, stream_name
 
 A = TypeVar("A", bound="Aggregate")
 
+_BOOKKEEPING = ("_version", "_new_events")
 
-@dataclass_transform(frozen_default=True, field_specifiers=(key, msgspec.field))
+
 class AggregateMeta(msgspec.StructMeta):
     """Makes a frozen struct of an aggregate class, and checks and registers what it defines."""
 
@@ -53,22 +54,38 @@ class AggregateMeta(msgspec.StructMeta):
             frozen, kw_only: for the base class alone, which type checkers read them from.
         """
         where = f"{namespace['__module__']}.{namespace['__qualname__']}"
-        parent = next((base for base in bases if isinstance(base, AggregateMeta)), None)
+        parents = [base for base in bases if isinstance(base, AggregateMeta)]
+        if parents and not frozen:
+            raise DefinitionError(f"{where}: an aggregate is always frozen. Take frozen=False out.")
         keys = {field: one for field, one in namespace.items() if isinstance(one, Key)}
         fields = {field: one for field, one in namespace.items() if field not in keys}
         try:
             cls = super().__new__(mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only)
         except TypeError as error:
+            reason = str(error).split(". Either")[0]  # msgspec's own advice would not help here
             raise DefinitionError(
-                f"{where}: {error}. Key properties come first, and every other field needs an "
+                f"{where}: {reason}. Key properties come first, and every other field needs an "
                 "immutable default, since an aggregate with no events must exist too."
             ) from error
         cls.type_name = name or f"{app_label_of(cls.__module__)}.{class_name}"
-        cls._key_parameters = parent._key_parameters if parent else ()
-        cls._key_conditions = parent._key_conditions if parent else ()
-        cls._definitions = dict(parent._definitions) if parent else {}
-        if parent is not None:
+        # As often as the bases have it, but each once.
+        cls._key_parameters = tuple(
+            dict.fromkeys(one for parent in parents for one in parent._key_parameters)
+        )
+        cls._key_conditions = tuple(
+            dict.fromkeys(one for parent in parents for one in parent._key_conditions)
+        )
+        cls._key_names = tuple(one.name for one in cls._key_parameters)
+        # A base may also be a plain class.
+        cls._definitions = {
+            member: one
+            for base in reversed(cls.__mro__[1:])
+            for member, one in vars(base).items()
+            if isinstance(one, (EventType, CommandType))
+        }
+        if parents:
             _refuse_members(cls, fields, keys, where)
+            refuse_type_name(cls.type_name, where)
             for parameter, condition in key_parameters(cls, keys, where):
                 cls._key_parameters += (parameter,)
                 cls._key_conditions += (condition,) if condition else ()
@@ -82,6 +99,10 @@ class AggregateMeta(msgspec.StructMeta):
 
     def __init__(cls, *args: Any, **options: Any) -> None:
         super().__init__(*args)
+
+    def restored(cls, values: dict[str, Any]) -> Any:
+        """Return an aggregate with all its fields as they were; for pickle and deepcopy."""
+        return super().__call__(**values)
 
     def _complete(cls, where: str) -> None:
         if not cls._key_parameters:
@@ -103,6 +124,10 @@ class AggregateMeta(msgspec.StructMeta):
         def __call__(cls, *args, **kwargs):
             """Return the empty aggregate with these key properties, by position or keyword."""
             names = cls.key_names()
+            if "_key_payload" not in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__} is abstract: there are aggregates of subclasses only"
+                )
             if len(args) > len(names) or any(name not in names for name in kwargs):
                 raise TypeError(
                     f"{cls.__name__} takes its key properties only ({', '.join(names)}); everything "
@@ -147,8 +172,11 @@ class AggregateMeta(msgspec.StructMeta):
         """
         aggregate = cls.empty(keys)
         for name in cls.key_names():
-            if getattr(keys, name) == "":
+            value = getattr(keys, name)
+            if value == "":
                 raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
+            if isinstance(value, str) and not _is_encodable(value):
+                raise InvalidMessage(cls.type_name, name, f"{value!r} is no Unicode text")
         for condition in cls._key_conditions:
             if not condition.predicate(aggregate):
                 raise InvalidMessage(cls.type_name, condition.field, condition.demand)
@@ -171,6 +199,15 @@ def app_label_of(module: str) -> str:
     return parts[-2] if len(parts) > 1 else parts[0]
 
 
+def _is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text, which it cannot if that has half a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse_members(
     cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
 ) -> None:
@@ -186,6 +223,21 @@ def _refuse_members(
     definitions = [
         name for name, one in namespace.items() if isinstance(one, (EventType, CommandType))
     ]
+    inherited_keys = cls.key_names()
+    for name, one in namespace.items():
+        if name in cls._definitions and not isinstance(one, (EventType, CommandType)):
+            raise DefinitionError(
+                f"{where}: {name!r} would hide the inherited {cls._definitions[name]!r}. "
+                "Choose another name, or decorate it too."
+            )
+    for name in definitions:
+        if name in cls.__struct_fields__:
+            raise DefinitionError(f"{where}: {name!r} is a field and a method. Rename one of them.")
+    for name in fields:
+        if name in inherited_keys:
+            raise DefinitionError(
+                f"{where}: {name!r} is an inherited key property, which cannot be declared again."
+            )
     for name in (*fields, *definitions):
         if name in reserved:
             raise DefinitionError(
@@ -204,6 +256,8 @@ def _refuse_members(
         )
 
 
+# On the class, not its metaclass: type checkers would take what msgspec.Struct says of itself first.
+@dataclass_transform(frozen_default=True, field_specifiers=(key, msgspec.field))
 class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=True):
     """Base class of all aggregates.
 
@@ -272,13 +326,17 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             raise TypeError(
                 f"{type(self).__name__}: key properties never change: {', '.join(keys)}"
             )
+        if "_version" in changes or "_new_events" in changes:
+            raise TypeError(
+                f"{type(self).__name__}: {' and '.join(_BOOKKEEPING)} follow the events"
+            )
         return msgspec.structs.replace(self, **changes)
 
-    def reject(self, reason: str, **data: Any) -> Rejected:
+    def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""
         return Rejected(reason, data, self)
 
-    def read(self, other: type[A], *keys: Any, **named_keys: Any) -> A:
+    def read(self, other: type[A], /, *keys: Any, **named_keys: Any) -> A:
         """Fetch another aggregate by key, inside a command. What comes back may be stale."""
         return other.get(*keys, **named_keys)
 
@@ -286,15 +344,23 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         """Return the aggregate with event messages applied as new, uncommitted events.
 
         Raises:
-            TypeError: a message belongs to another aggregate.
+            TypeError: a message is no event, or belongs to another aggregate.
         """
         aggregate = self
         for message in messages:
-            definition = message.definition
-            if definition.aggregate.empty(message) != self.emptied():
+            definition = getattr(message, "definition", None)
+            if (
+                not isinstance(definition, EventType)
+                or definition.aggregate.empty(message) != self.emptied()
+            ):
                 raise TypeError(f"{message!r} is not an event of {self.stream}")
             aggregate = definition.apply_new(aggregate, message)
         return aggregate
+
+    def __reduce__(self) -> Any:
+        # The class takes key properties only, so it cannot be called with all fields.
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return AggregateMeta.restored, (type(self), values)
 
     def __repr__(self) -> str:
         cls = type(self)
@@ -302,7 +368,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         state = "".join(
             f", {name}={getattr(self, name)!r}"
             for name in cls.__struct_fields__
-            if name not in cls.key_names() and name not in ("_version", "_new_events")
+            if name not in cls.key_names() and name not in _BOOKKEEPING
         )
         pending = f", uncommitted={len(self._new_events)}" if self._new_events else ""
         return f"{cls.__name__}({keys}{state}, version={self._version}{pending})"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 from .errors import InvalidMessage, UnreadableEvent
-from .messages import EventMessage
+from .messages import EventMessage, plain_scalar
 from .records import NewEvent, RecordedEvent, StoredEvent, UnknownEvent
 from .registry import Registry
 from .upcasting import RawEvent, apply_upcasters
 
-_encoder = msgspec.json.Encoder(order=None)
+_encoder = msgspec.json.Encoder(enc_hook=plain_scalar)
 _plain = msgspec.json.Decoder()
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -29,8 +30,7 @@ def encode_event(message: EventMessage, metadata: bytes = b"{}") -> NewEvent:
     try:
         data = _encoder.encode(message)
         if definition.payload.unsafe_floats:
-            # JSON has no NaN and no infinity: they are written as null and would not come back.
-            msgspec.json.decode(data, type=type(message))
+            _refuse_unsafe_floats(msgspec.to_builtins(message))
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidMessage(definition.name, "", f"cannot be stored as JSON: {error}") from error
     if b"\\u0000" in data and "\0" in _texts(_plain.decode(data)):
@@ -38,6 +38,17 @@ def encode_event(message: EventMessage, metadata: bytes = b"{}") -> NewEvent:
             definition.name, "", "a text has a NUL character in it, which databases cannot store"
         )
     return NewEvent(definition.name, data, metadata)
+
+
+def _refuse_unsafe_floats(value: Any) -> None:
+    """Raise `ValueError` for NaN and infinity: JSON would have null in their place."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"JSON has no number {value}")
+    if isinstance(value, Mapping):
+        value = (*value.keys(), *value.values())
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            _refuse_unsafe_floats(one)
 
 
 def _texts(value: Any) -> str:
@@ -51,21 +62,26 @@ def _texts(value: Any) -> str:
 
 def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
     """Encode metadata; empty values are left out."""
+    given = {name: value for name, value in metadata.items() if value is not None}
     try:
-        encoded = _encoder.encode(
-            {name: value for name, value in metadata.items() if value is not None}
-        )
+        encoded = _encoder.encode(given)
+        _refuse_unsafe_floats(msgspec.to_builtins(given, enc_hook=plain_scalar))
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidMessage("metadata", "", f"cannot be stored as JSON: {error}") from error
-    if b"\\u0000" in encoded:
+    if b"\\u0000" in encoded and "\0" in _texts(_plain.decode(encoded)):
         raise InvalidMessage("metadata", "", "a text has a NUL character in it")
     return encoded
 
 
 @lru_cache(maxsize=1024)
-def _decode_metadata(metadata: bytes) -> dict[str, Any]:
+def _decoded_metadata(metadata: bytes) -> dict[str, Any]:
     # Events of one request share their metadata, so this is nearly always a hit.
     return _object.decode(metadata)
+
+
+def _decode_metadata(metadata: bytes) -> dict[str, Any]:
+    # A copy, so that who changes one does not change those of other events.
+    return dict(_decoded_metadata(metadata))
 
 
 def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator[RecordedEvent]:
@@ -85,9 +101,9 @@ def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator
 
 def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
     definition = registry.events.get(event.type)
-    if definition is None:
-        return UnknownEvent(data=_object.decode(event.data))
     try:
+        if definition is None:
+            return UnknownEvent(data=_object.decode(event.data))
         message: EventMessage = definition.decoder.decode(event.data)
     except msgspec.MsgspecError as error:
         raise UnreadableEvent(event.stream, event.version, event.type, str(error)) from error
@@ -95,21 +111,21 @@ def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
 
 
 def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedEvent]:
-    raw = RawEvent(
-        type=event.type,
-        data=_object.decode(event.data),
-        metadata=_decode_metadata(event.metadata),
-        stream=event.stream,
-        version=event.version,
-    )
     try:
+        raw = RawEvent(
+            type=event.type,
+            data=_object.decode(event.data),
+            metadata=_decode_metadata(event.metadata),
+            stream=event.stream,
+            version=event.version,
+        )
         upcasted = apply_upcasters(raw, registry.upcasters)
         for one in upcasted:
             definition = registry.events.get(one.type)
             message = (
                 UnknownEvent(data=one.data)
                 if definition is None
-                else msgspec.convert(one.data, definition.payload.struct)
+                else msgspec.convert(one.data, definition.payload.struct, str_keys=True)
             )
             yield _recorded(event, one.type, message, one.metadata)
     except UnreadableEvent:

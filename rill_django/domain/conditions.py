@@ -41,9 +41,10 @@ def require(predicate: Callable[..., bool], demand: str, *, field: str = "") -> 
 
 
 def ensure(predicate: Callable[..., bool], demand: str) -> Callable[[T], T]:
-    """Ask for something after an event: the predicate gets the new aggregate and the event's fields.
+    """Ask for something after an event, or after a command that was not rejected.
 
-    When it does not hold, `PostconditionFailed` is raised: the domain's code has a bug.
+    The predicate gets the new aggregate and the message's fields. When it does not hold,
+    `PostconditionFailed` is raised: the domain's code has a bug.
     """
     return _condition("ensured", Condition(predicate, demand))
 
@@ -87,4 +88,4 @@ def check_postconditions(
     """Raise `PostconditionFailed` for the first condition that does not hold."""
     for condition in ensured:
         if not condition.predicate(aggregate, *arguments):
-            raise PostconditionFailed(f"{name}: {condition.demand}; the event led to {aggregate!r}")
+            raise PostconditionFailed(f"{name}: {condition.demand}; it led to {aggregate!r}")

@@ -47,13 +47,13 @@ def separate(annotation: Any) -> tuple[Any, Check | None]:
         return annotation, None
     inner = tuple(kind for kind, _ in parts)
     if origin in (Union, types.UnionType):
-        return Union[inner], _alternatives(checks)  # noqa: UP007 - built at run time
+        return Union[inner], _alternatives(checks)
     if not isinstance(origin, type):
         return annotation, None
     if issubclass(origin, Mapping):
         return origin[inner], _entries(checks[0], checks[1])  # type: ignore[index]
     if issubclass(origin, tuple) and Ellipsis not in arguments:
-        return origin[inner], _places(checks)
+        return origin[inner], _places(checks)  # type: ignore[index]
     if issubclass(origin, _LISTS) or origin.__module__ == "collections.abc":
         return origin[inner], _members(checks[0])  # type: ignore[index]
     return annotation, None

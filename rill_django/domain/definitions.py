@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Aggregate")
 P = ParamSpec("P")
 
-_RESERVED = frozenset(name for name in dir(EventMessage) if not name.startswith("__"))
+_TYPE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_RESERVED = frozenset((*(one for one in dir(EventMessage) if one[:2] != "__"), "definition"))
+
+
+def refuse_type_name(name: str, where: str) -> None:
+    """Raise `DefinitionError` for a name that the log, or a stream's name, cannot hold."""
+    if not _TYPE_NAME.fullmatch(name):
+        raise DefinitionError(
+            f"{where}: {name!r} cannot be a type name. Give it one of at most 200 ASCII letters, "
+            "digits, '_', '-' and '.', e.g. name='bank.Account' or name='opened'."
+        )
 
 
 class MessageType:
@@ -39,6 +50,7 @@ class MessageType:
         decoder: JSON bytes to message.
     """
 
+    decorator: str
     message_base: type[Message]
     forbid_unknown_fields: bool
     reserved: frozenset[str] = _RESERVED
@@ -50,10 +62,16 @@ class MessageType:
     fields: tuple[str, ...]
     payload: Payload
     decoder: msgspec.json.Decoder[Any]
-    _required: int
+    _required: tuple[str, ...]
+    _keyword_only: int
     _conditions: Conditions
 
     def __init__(self, function: Callable[..., Any], given_name: str | None) -> None:
+        if not isinstance(function, FunctionType):
+            raise DefinitionError(
+                f"@{self.decorator} stands on {function!r}. Write it directly above a method; a name "
+                f"is given as @{self.decorator}(name='…')."
+            )
         self.function = function
         self.given_name = given_name
         self.short_name = function.__name__
@@ -76,6 +94,7 @@ class MessageType:
         definition.aggregate = aggregate
         given = self.given_name or self.short_name
         definition.name = given if "." in given else f"{aggregate.type_name}.{given}"
+        refuse_type_name(definition.name, where)
         definition.keys = tuple(key.name for key in keys)
         definition.fields = tuple(parameter.name for parameter in parameters)
         definition.payload = build_payload(
@@ -89,7 +108,10 @@ class MessageType:
         definition.payload.struct.__qualname__ = f"{aggregate.__qualname__}.{self.short_name}"
         definition.payload.struct.definition = definition  # type: ignore[attr-defined]
         definition.decoder = msgspec.json.Decoder(definition.payload.struct)
-        definition._required = sum(one.default is msgspec.NODEFAULT for one in parameters)
+        definition._required = tuple(
+            one.name for one in parameters if one.default is msgspec.NODEFAULT
+        )
+        definition._keyword_only = self.function.__code__.co_kwonlyargcount
         definition._conditions = conditions_of(self.function)
         return definition
 
@@ -110,15 +132,15 @@ class MessageType:
                     f"{where}: the name {name!r} is taken by the library. Choose another one."
                 )
 
-    def message(self, *args: Any, **kwargs: Any) -> Any:
+    def message(self, /, *args: Any, **kwargs: Any) -> Any:
         """Return a message of this type: key properties first, then the fields, by position or name.
 
         Raises:
             TypeError: too many, too few or unknown arguments.
             InvalidMessage: a value has the wrong type or is out of bounds.
         """
-        names = (*self.keys, *self.fields)
-        return self._checked(self._values(names, len(self.keys) + self._required, args, kwargs))
+        names, required = (*self.keys, *self.fields), (*self.keys, *self._required)
+        return self._checked(self._values(names, required, args, kwargs))
 
     def from_dict(self, values: Any) -> Any:
         """Return a message from plain values, as JSON gives them: dates, Decimals and UUIDs as text.
@@ -143,12 +165,20 @@ class MessageType:
         return message
 
     def _values(
-        self, names: tuple[str, ...], required: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        names: tuple[str, ...],
+        required: tuple[str, ...],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> dict[str, Any]:
         """Return arguments by name, as a call would bind them."""
-        if len(args) > len(names):
-            raise TypeError(f"{self.name} takes {len(names)} arguments, {len(args)} were given")
+        most = len(names) - self._keyword_only
+        if len(args) > most:
+            kind = "positional arguments" if self._keyword_only else "arguments"
+            raise TypeError(f"{self.name} takes {most} {kind}, {len(args)} were given")
         values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
+        if len(values) == len(names) and not kwargs:
+            return values
         for name, value in kwargs.items():
             if name in values:
                 raise TypeError(f"{self.name} got two values for {name!r}")
@@ -156,10 +186,9 @@ class MessageType:
                 known = ", ".join(names) or "no arguments"
                 raise TypeError(f"{self.name} takes no argument {name!r}; it takes {known}")
             values[name] = value
-        if len(values) < required:
-            missing = [name for name in names[:required] if name not in values]
-            if missing:
-                raise TypeError(f"{self.name} needs {', '.join(map(repr, missing))}")
+        missing = [name for name in required if name not in values]
+        if missing:
+            raise TypeError(f"{self.name} needs {', '.join(map(repr, missing))}")
         return values
 
     def _fresh_message(self, aggregate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -172,6 +201,13 @@ class MessageType:
     def _arguments(self, message: Any) -> list[Any]:
         return [getattr(message, name) for name in self.fields]
 
+    def _call(self, aggregate: Any, arguments: list[Any]) -> Any:
+        if not self._keyword_only:
+            return self.function(aggregate, *arguments)
+        border = len(arguments) - self._keyword_only
+        named = dict(zip(self.fields[border:], arguments[border:]))  # noqa: B905 - same length
+        return self.function(aggregate, *arguments[:border], **named)
+
     def __repr__(self) -> str:
         kind = type(self).__name__
         return f"<{kind} {getattr(self, 'name', self.short_name)}>"
@@ -180,6 +216,7 @@ class MessageType:
 class EventType(MessageType, Generic[A, P]):
     """The type of an event. ``Account.opened`` is one; ``account.opened(…)`` applies a new event."""
 
+    decorator = "event"
     message_base = EventMessage
     forbid_unknown_fields = False
     reserved = _RESERVED | RESERVED_EVENT_FIELDS
@@ -193,7 +230,7 @@ class EventType(MessageType, Generic[A, P]):
             return self
         return MethodType(self._apply_new, instance)
 
-    def _apply_new(self, aggregate: A, *args: Any, **kwargs: Any) -> A:
+    def _apply_new(self, aggregate: A, /, *args: Any, **kwargs: Any) -> A:
         return self.apply_new(aggregate, self._fresh_message(aggregate, args, kwargs))
 
     def apply_new(self, aggregate: A, message: EventMessage) -> A:
@@ -206,6 +243,7 @@ class EventType(MessageType, Generic[A, P]):
         arguments = self._arguments(message)
         check_preconditions(self._conditions.required, self.name, aggregate, arguments)
         applied = self._run(aggregate, arguments)
+        self._refuse_misuse(aggregate, applied)
         check_postconditions(self._conditions.ensured, self.name, applied, arguments)
         return msgspec.structs.replace(applied, _new_events=(*applied.new_events, message))
 
@@ -214,22 +252,40 @@ class EventType(MessageType, Generic[A, P]):
         return self._run(aggregate, self._arguments(message))
 
     def _run(self, aggregate: A, arguments: list[Any]) -> A:
-        applied = self.function(aggregate, *arguments)
+        applied = self._call(aggregate, arguments)
         if applied is None:
             return aggregate
         if type(applied) is not type(aggregate):
-            raise TypeError(
-                f"The event method {self.name} has to return the aggregate, or None to leave it as "
-                f"it is; it returned {applied!r}. Write: return self.evolve(…)"
-            )
+            raise self._returned(applied)
         return applied
+
+    def _refuse_misuse(self, aggregate: A, applied: A) -> None:
+        if applied is aggregate:
+            return
+        for key in self.keys:
+            if getattr(applied, key) != getattr(aggregate, key):
+                raise self._returned(applied)
+        if applied._new_events is not aggregate._new_events:
+            # Read from the log, it would be applied here and once more on its own.
+            raise TypeError(
+                f"The event method {self.name} applies another event. Leave that to the command, "
+                "and what both events do to a plain method."
+            )
+
+    def _returned(self, wrong: object) -> TypeError:
+        return TypeError(
+            f"The event method {self.name} has to return the aggregate, or None to leave it as "
+            f"it is; it returned {wrong!r}. Write: return self.evolve(…)"
+        )
 
 
 class CommandType(MessageType, Generic[A, P]):
     """The type of a command. ``account.withdraw(…)`` decides; nothing is stored."""
 
+    decorator = "command"
     message_base = CommandMessage
     forbid_unknown_fields = True
+    reserved = _RESERVED | {"expected_version", "idempotency_key"}  # arguments of `transact`
 
     @overload
     def __get__(self, instance: Message | None, owner: type) -> Self: ...
@@ -240,7 +296,7 @@ class CommandType(MessageType, Generic[A, P]):
             return self
         return MethodType(self._decide, instance)
 
-    def _decide(self, aggregate: A, *args: Any, **kwargs: Any) -> A | Rejected:
+    def _decide(self, aggregate: A, /, *args: Any, **kwargs: Any) -> A | Rejected:
         return self.decide(aggregate, self._fresh_message(aggregate, args, kwargs))
 
     def decide(self, aggregate: A, message: CommandMessage) -> A | Rejected:
@@ -248,10 +304,11 @@ class CommandType(MessageType, Generic[A, P]):
 
         Raises:
             InvalidMessage: a precondition does not hold.
+            PostconditionFailed: a postcondition does not hold.
         """
         arguments = self._arguments(message)
         check_preconditions(self._conditions.required, self.name, aggregate, arguments)
-        decision = self.function(aggregate, *arguments)
+        decision = self._call(aggregate, arguments)
         if isinstance(decision, Rejected):
             return decision
         if type(decision) is not type(aggregate) or decision.stream != aggregate.stream:
@@ -259,20 +316,33 @@ class CommandType(MessageType, Generic[A, P]):
                 f"The command method {self.name} has to return its own aggregate or a rejection; it "
                 f"returned {decision!r}. Write: return self.<event>(…), self.reject(…) or self."
             )
+        check_postconditions(self._conditions.ensured, self.name, decision, arguments)
         return decision
 
-    def transact(self, *args: Any, expected_version: int | None = None, **kwargs: Any) -> Result[A]:
+    def transact(
+        self,
+        /,
+        *args: Any,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        **kwargs: Any,
+    ) -> Result[A]:
         """Fetch the aggregate, let it decide, and commit. Arguments as in `message`.
 
         Args:
             expected_version: version of the stream that the caller has seen; a `Conflict` comes back
                 if the stream is no longer there. Without it, a lost race is tried again.
+            idempotency_key: stands for this command and its repetitions: the first one is carried
+                out, the others get its result.
 
         Raises:
             TypeError, InvalidMessage: as in `message`.
+            IdempotencyKeyReused: the key was used for another command.
         """
         message = self.message(*args, **kwargs)
-        return current().transact(message, expected_version=expected_version)
+        return current().transact(
+            message, expected_version=expected_version, idempotency_key=idempotency_key
+        )
 
 
 @overload

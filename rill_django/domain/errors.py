@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .results import Conflict, Rejected
@@ -37,6 +37,9 @@ class InvalidMessage(RillError, ValueError):
         where = f"{message_type}, field {field!r}" if field else message_type
         super().__init__(f"{where}: {reason}")
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.message_type, self.field, self.reason)
+
 
 class PostconditionFailed(RillError, AssertionError):
     """An event led to a state that its own ``@ensure`` forbids: a bug in the domain's code."""
@@ -53,6 +56,7 @@ class UnreadableEvent(RillError, ValueError):
         stream: the event's stream.
         version: its version in that stream.
         type: its stored type name.
+        reason: why it cannot be read.
         identity: ``stream@version``.
     """
 
@@ -60,11 +64,15 @@ class UnreadableEvent(RillError, ValueError):
         self.stream = stream
         self.version = version
         self.type = type
+        self.reason = reason
         self.identity = f"{stream}@{version}"
         super().__init__(
             f"{self.identity} is stored as {type!r} and cannot be read by today's code: {reason}. "
             f"Give the new field a default, or write an @upcast({type!r})."
         )
+
+    def __reduce__(self) -> Any:
+        return UnreadableEvent, (self.stream, self.version, self.type, self.reason)
 
 
 class NoRuntime(RillError, RuntimeError):
@@ -79,6 +87,9 @@ class RejectedError(RillError):
         details = "".join(f", {name}={value!r}" for name, value in rejection.data.items())
         super().__init__(f"{rejection.aggregate.stream}: rejected: {rejection.reason}{details}")
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.rejection,)
+
 
 class ConflictError(RillError):
     """Raised by ``Conflict.unwrap()``; ``.conflict`` is the value."""
@@ -89,3 +100,6 @@ class ConflictError(RillError):
             f"{conflict.stream}: expected version {conflict.expected_version}, "
             f"but the stream is at {conflict.actual_version}"
         )
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.conflict,)

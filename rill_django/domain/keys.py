@@ -41,12 +41,14 @@ def key_parameters(
         DefinitionError: no type, or one that cannot be part of a stream's name.
     """
     annotations = own_annotations(aggregate)
-    namespace = vars(sys.modules[aggregate.__module__])
+    module = sys.modules.get(aggregate.__module__)
+    namespace = {} if module is None else vars(module)
     for name, specification in keys.items():
         if name not in annotations:
             raise DefinitionError(f"{where}: key {name!r} has no type. Write {name}: str = key()")
         kind = resolve(annotations[name], namespace, aggregate, f"{where}: key {name!r}")
         plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        plain = getattr(plain, "__supertype__", plain)  # of a NewType
         if plain not in (str, int, UUID, date) and not (
             isinstance(plain, type) and issubclass(plain, Enum)
         ):

@@ -18,6 +18,32 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
+    def __reduce__(self) -> Any:
+        # Its class has no name that pickle and deepcopy could find it by.
+        definition = getattr(self, "definition", None)
+        if definition is None:
+            return super().__reduce__()
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return _restored, (definition.aggregate, definition.short_name, values)
+
+
+def _restored(aggregate: Any, member: str, values: dict[str, Any]) -> Message:
+    message: Message = getattr(aggregate, member).payload.struct(**values)
+    return message
+
+
+def plain_scalar(value: Any) -> Any:
+    """Make a plain str or float of a subclass, such as Django's ``SafeString``; for msgspec.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float(value)
+    raise TypeError(f"objects of type {type(value).__qualname__} are not supported")
+
 
 class EventMessage(Message, frozen=True, kw_only=True):
     """The payload of an event. ``definition`` is the `EventType` it belongs to."""

@@ -6,17 +6,21 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 import msgspec
 
 from .constraints import Check, separate
 from .errors import DefinitionError, InvalidMessage
-from .messages import Message
+from .messages import Message, plain_scalar
 
-_PATH = re.compile(r" - at `\$?\.?(?P<path>.*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
+_SCALARS = (date, datetime, time, timedelta, Decimal, UUID, bytes)
 
 
 class Parameter(NamedTuple):
@@ -35,7 +39,10 @@ def parameters_of(function: Callable[..., Any], owner: type, where: str) -> tupl
             is of a kind that a message cannot have.
     """
     found = []
-    for parameter in list(_signature(function).parameters.values())[1:]:
+    parameters = list(_signature(function).parameters.values())
+    if not parameters:
+        raise DefinitionError(f"{where} takes no self. Write: def {function.__name__}(self, …)")
+    for parameter in parameters[1:]:
         member = f"{where}: parameter {parameter.name!r}"
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise DefinitionError(
@@ -105,36 +112,74 @@ def build_payload(
     """
     fields: list[Any] = []
     checks = []
+    unsafe_floats = False
     for parameter in parameters:
-        kind, check = separate(parameter.annotation)
-        fields.append((parameter.name, kind, parameter.default))
+        annotation, check = separate(parameter.annotation)
         if check is not None:
             checks.append((parameter.name, check))
+        for kind in _supported_kinds(annotation, parameter.name, where):
+            if isinstance(kind, (msgspec.inspect.FloatType, msgspec.inspect.AnyType)):
+                unsafe_floats = True
+        if parameter.default is msgspec.NODEFAULT:
+            fields.append((parameter.name, annotation))
+        else:
+            default = _checked_default(parameter, annotation, check, where)
+            fields.append((parameter.name, annotation, default))
     struct = msgspec.defstruct(
         name,
-        [field[:2] if field[2] is msgspec.NODEFAULT else field for field in fields],
+        fields,
         bases=(base,),
         module=module,
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=forbid_unknown_fields,
     )
-    unsafe_floats = False
-    for field in fields:
-        try:
-            # Decoder and type information refuse different things.
-            msgspec.json.Decoder(field[1])
-            kinds = list(_kinds(msgspec.inspect.type_info(field[1])))
-        except TypeError as error:
-            raise _unsupported(where, field[0], str(error)) from error
-        for kind in kinds:
-            if isinstance(kind, msgspec.inspect.CustomType):
-                raise _unsupported(
-                    where, field[0], f"{kind.cls!r} is not a type that JSON can hold"
-                )
-            if isinstance(kind, (msgspec.inspect.FloatType, msgspec.inspect.AnyType)):
-                unsafe_floats = True
     return Payload(cast("type[Message]", struct), tuple(checks), unsafe_floats)
+
+
+def _supported_kinds(annotation: Any, parameter: str, where: str) -> list[Any]:
+    """Return the type and all types inside it."""
+    try:
+        # Decoder and type information refuse different things.
+        msgspec.json.Decoder(annotation)
+        kinds = list(_kinds(msgspec.inspect.type_info(annotation)))
+    except TypeError as error:
+        raise _unsupported(where, parameter, str(error)) from error
+    for kind in kinds:
+        if isinstance(kind, msgspec.inspect.CustomType):
+            raise _unsupported(where, parameter, f"{kind.cls!r} is not a type that JSON can hold")
+        if isinstance(kind, msgspec.inspect.StructType) and hasattr(kind.cls, "key_names"):
+            raise _unsupported(
+                where,
+                parameter,
+                f"{kind.cls.__name__} is an aggregate, which messages refer to by its key properties",
+            )
+    return kinds
+
+
+def _checked_default(parameter: Parameter, annotation: Any, check: Check | None, where: str) -> Any:
+    """Return a default in the form that its type wants.
+
+    msgspec checks no defaults, so a wrong one would be stored and could not be read again.
+    """
+
+    def make() -> Any:
+        return msgspec.convert(_plain(parameter.default), annotation, str_keys=True)
+
+    try:
+        default = make()
+    except (msgspec.ValidationError, TypeError) as error:
+        why = str(error)
+    else:
+        wrong = check(default) if check else None
+        if wrong is None:
+            mutable = isinstance(default, (list, dict, set))
+            return msgspec.field(default_factory=make) if mutable else default
+        why = wrong.reason
+    raise DefinitionError(
+        f"{where}: parameter {parameter.name!r} has the default {parameter.default!r}, which its "
+        f"type does not allow: {why}. Change the default, or the type, e.g. to … | None."
+    )
 
 
 def _unsupported(where: str, parameter: str, why: str) -> DefinitionError:
@@ -164,15 +209,30 @@ def convert(payload: Payload, type_name: str, values: Mapping[str, Any]) -> Any:
     Raises:
         InvalidMessage: a value is of the wrong type, out of bounds, missing, or not known.
     """
+    unstorable = ""
     try:
-        message = msgspec.convert(values, payload.struct)
+        values = _plain(values)
+    except (TypeError, ValueError, RecursionError) as error:
+        unstorable = str(error)
+    try:
+        message = msgspec.convert(values, payload.struct, str_keys=True)
     except msgspec.ValidationError as error:
         raise invalid(type_name, error) from None
+    if unstorable:  # Second, since msgspec's own error names the field.
+        raise InvalidMessage(type_name, "", f"cannot be stored as JSON: {unstorable}")
     for field, check in payload.checks:
         wrong = check(getattr(message, field))
         if wrong is not None:
-            raise InvalidMessage(type_name, field, wrong)
+            raise InvalidMessage(type_name, field + wrong.path, wrong.reason)
     return message
+
+
+def _plain(values: Any) -> Any:
+    """Return values without structs, dataclasses and subclasses of str and float.
+
+    msgspec takes the instance of a struct for granted; as a dict, its inside is checked as well.
+    """
+    return msgspec.to_builtins(values, builtin_types=_SCALARS, enc_hook=plain_scalar)
 
 
 def invalid(type_name: str, error: Exception) -> InvalidMessage:

@@ -38,9 +38,12 @@ class Registry:
             DefinitionError: a name is taken.
         """
         _refuse_taken(self.aggregates, name, aggregate)
+        own: dict[str, MessageType] = {}
         for definition in (*aggregate.event_types(), *aggregate.command_types()):
             _refuse_taken(self.events, definition.name, definition)
             _refuse_taken(self.commands, definition.name, definition)
+            if own.setdefault(definition.name, definition) is not definition:
+                raise _taken(definition.name, own[definition.name], definition)
         self.aggregates[name] = aggregate
         self.events.update((one.name, one) for one in aggregate.event_types())
         self.commands.update((one.name, one) for one in aggregate.command_types())
@@ -72,7 +75,11 @@ def _refuse_taken(taken: dict[str, Any], name: str, new: type[Aggregate] | Messa
     # A notebook runs its cells again; a module does not define a class twice on purpose.
     if old is None or _module(old) == _module(new) == "__main__":
         return
-    raise DefinitionError(
+    raise _taken(name, old, new)
+
+
+def _taken(name: str, old: Any, new: Any) -> DefinitionError:
+    return DefinitionError(
         f"{_place(new)}: the type name {name!r} is already used by {_place(old)}. "
         "Rename one of them, or give one a name of its own: "
         "class …(Aggregate, name='…') or @event(name='…')."

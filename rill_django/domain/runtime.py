@@ -34,7 +34,11 @@ class Runtime(Protocol):
         """Store the new events of an aggregate; pass a rejection through."""
 
     def transact(
-        self, message: CommandMessage, *, expected_version: int | None = None
+        self,
+        message: CommandMessage,
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit."""
 
@@ -55,7 +59,8 @@ def current() -> Runtime:
     Raises:
         NoRuntime: there is none.
     """
-    runtime = _current.get() or _default
+    runtime = _current.get()
+    runtime = _default if runtime is None else runtime
     if runtime is None:
         raise NoRuntime(
             "There is no repository to fetch from. Add 'rill_django' to INSTALLED_APPS and call "
@@ -75,9 +80,16 @@ def use(runtime: Runtime) -> Iterator[Runtime]:
         _current.reset(token)
 
 
-def transact(message: CommandMessage, *, expected_version: int | None = None) -> Result[Any]:
+def transact(
+    message: CommandMessage,
+    *,
+    expected_version: int | None = None,
+    idempotency_key: str | None = None,
+) -> Result[Any]:
     """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
-    return current().transact(message, expected_version=expected_version)
+    return current().transact(
+        message, expected_version=expected_version, idempotency_key=idempotency_key
+    )
 
 
 def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None) -> Result[A]:

@@ -9,6 +9,7 @@ from threading import Lock
 import msgspec
 
 from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.answers import MemoryAnswers
 from rill_django.store.protocol import (
     EMPTY_STREAM,
     Append,
@@ -33,6 +34,7 @@ class MemoryEventStore:
         self._lock = Lock()
         self._log: list[StoredEvent] = []
         self._streams: dict[str, list[StoredEvent]] = {}
+        self.answers = MemoryAnswers()
 
     def append(
         self, stream: str, expected_version: int | ExpectedVersion, events: Sequence[NewEvent]

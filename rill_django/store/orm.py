@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from operator import attrgetter
 
@@ -21,8 +21,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 
 from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.answers import DEFAULT_LIFETIME
 from rill_django.store.dialect import Dialect, Row
 from rill_django.store.mysql import MySQL
+from rill_django.store.orm_answers import DjangoAnswers
 from rill_django.store.postgresql import PostgreSQL
 from rill_django.store.protocol import (
     EMPTY_STREAM,
@@ -60,10 +62,14 @@ class DjangoEventStore:
 
     Args:
         using: alias of the database; default: where the routers send writes of `Event`.
+        answers_lifetime: how long answers to idempotency keys are remembered.
     """
 
-    def __init__(self, using: str | None = None) -> None:
+    def __init__(
+        self, using: str | None = None, *, answers_lifetime: timedelta = DEFAULT_LIFETIME
+    ) -> None:
         self._using = using
+        self.answers = DjangoAnswers(using, answers_lifetime)
 
     @property
     def using(self) -> str:

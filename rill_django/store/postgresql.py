@@ -111,7 +111,10 @@ class PostgreSQL(Dialect):
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
         """See `Dialect.sequence`."""
+        is_outermost = not connection.in_atomic_block
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            if is_outermost and _isolation_level(connection) != "READ_COMMITTED":
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             # Two statements: under READ COMMITTED the second one sees all that was committed before
             # the lock was ours, the last position above all.
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 0)", (POSITIONS,))
@@ -124,3 +127,7 @@ class PostgreSQL(Dialect):
         """See `Dialect.is_lost_race`."""
         diagnostics = getattr(error.__cause__, "diag", None)
         return getattr(diagnostics, "constraint_name", None) == LOST_RACE_CONSTRAINT
+
+
+def _isolation_level(connection: BaseDatabaseWrapper) -> str:
+    return str(getattr(getattr(connection, "isolation_level", None), "name", "READ_COMMITTED"))

@@ -13,6 +13,7 @@ from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.selection import Selection
 
 if TYPE_CHECKING:
+    from rill_django.store.answers import Answers
     from rill_django.store.reader import Reader
     from rill_django.store.subscription import Subscription
 
@@ -126,6 +127,10 @@ class EventStore(Protocol):
 
     def subscribe(self, *, after: int = 0) -> Subscription:
         """Iterate over the log behind a position, live. The same as ``read().after(after).subscribe()``."""
+
+    @property
+    def answers(self) -> Answers:
+        """What was answered to commands with an idempotency key, kept beside the events."""
 
     @property
     def connection_errors(self) -> tuple[type[Exception], ...]:

@@ -132,3 +132,20 @@ class Unsequenced(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class Answer(models.Model):
+    """What was answered to a command that came with an idempotency key."""
+
+    key = models.CharField(_("idempotency key"), max_length=255, primary_key=True)
+    command = models.CharField(_("digest of the command"), max_length=64)
+    answer = models.BinaryField(_("answer"), default=b"")
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("remembered answer")
+        verbose_name_plural = _("remembered answers")
+
+    def __str__(self) -> str:
+        return self.key

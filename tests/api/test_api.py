@@ -120,6 +120,34 @@ def test_if_match_that_is_no_version_is_400(client):
     assert "If-Match" in response.json()["detail"]
 
 
+def test_an_idempotency_key_makes_repetitions_harmless(client):
+    Account.open.transact("1", "Ann").unwrap()
+    headers = {"Idempotency-Key": "k1"}
+    first = send(client, "bank.Account.deposit", number="1", amount="5", headers=headers)
+    again = send(client, "bank.Account.deposit", number="1", amount="5", headers=headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json()["version"] == first.json()["version"] == 1
+    assert Account.get("1").balance == 5
+    other = send(client, "bank.Account.deposit", number="1", amount="6", headers=headers)
+    assert other.status_code == 422
+    assert other.json()["title"] == "Idempotency key used before"
+
+
+def test_an_idempotency_key_is_its_users_own(client):
+    Account.open.transact("1", "Ann").unwrap()
+    headers = {"Idempotency-Key": "k1"}
+    send(client, "bank.Account.deposit", number="1", amount="5", headers=headers)
+    client.force_authenticate(get_user_model().objects.create_user("bob"))
+    other = send(client, "bank.Account.deposit", number="1", amount="6", headers=headers)
+    assert other.status_code == 200
+
+
+def test_an_idempotency_key_that_is_too_long_is_400(client):
+    headers = {"Idempotency-Key": "k" * 201}
+    response = send(client, "bank.Account.open", number="1", owner="Ann", headers=headers)
+    assert response.status_code == 400
+
+
 def test_a_race_that_is_lost_again_and_again_is_409(client):
     name = "tests.Contested"
 

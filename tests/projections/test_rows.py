@@ -38,6 +38,7 @@ def test_the_key_may_be_a_function_that_gives_field_values_or_none():
         class Some(RowProjection):
             model = Branch
 
+            @staticmethod
             def key(event):
                 return None if event.owner == "hidden" else {"branch": "b", "owner": event.owner}
 

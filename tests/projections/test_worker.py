@@ -10,8 +10,8 @@ from rill_django import Projection, on, upcast
 from rill_django.domain.registry import current_registry
 from rill_django.models import Checkpoint
 from rill_django.projections.projection import HandlerFailed
-from rill_django.projections.registry import UnknownProjection, current_projections
 from rill_django.projections.rebuild import rebuild
+from rill_django.projections.registry import UnknownProjection, current_projections
 from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, catch_up
 from rill_django.store.orm import DjangoEventStore

@@ -147,4 +147,32 @@ def test_a_transaction_that_cannot_see_the_winner_is_told_so_instead_of_trying_f
             store.append("contract.Thing/1", ANY, new_events("second"))
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL's snapshots")
+def test_positions_are_given_under_read_committed_whatever_the_project_uses():
+    """Under REPEATABLE READ the last position might be an old one."""
+    from psycopg import IsolationLevel
+
+    options = dict(connection.settings_dict["OPTIONS"])
+    connection.close()
+    connection.settings_dict["OPTIONS"] = {
+        **options,
+        "isolation_level": IsolationLevel.REPEATABLE_READ,
+    }
+    try:
+        store = DjangoEventStore()
+        store.append("contract.Thing/1", NONE, new_events("a"))
+        levels = []
+        with connection.execute_wrapper(
+            lambda execute, sql, params, many, context: (
+                levels.append(sql.strip().split("\n")[0]) or execute(sql, params, many, context)
+            )
+        ):
+            store.sequence()
+        assert levels[1] == "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        assert store.head() == 1
+    finally:
+        connection.close()
+        connection.settings_dict["OPTIONS"] = options
+
+
 assert connection  # for the conditions of skipif

@@ -1,0 +1,67 @@
+"""Answers in a table beside the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import IntegrityError, router, transaction
+from django.utils import timezone
+
+from rill_django.store.answers import DEFAULT_LIFETIME, IdempotencyKeyReused
+from rill_django.store.tables import Answer, Event
+
+
+class DjangoAnswers:
+    """See `Answers`.
+
+    Args:
+        using: alias of the database; default: that of the log.
+        lifetime: how long an answer is remembered.
+    """
+
+    def __init__(self, using: str | None = None, lifetime: timedelta = DEFAULT_LIFETIME) -> None:
+        self._using = using
+        self._lifetime = lifetime
+
+    @property
+    def using(self) -> str:
+        """Alias of the database."""
+        return self._using or router.db_for_write(Event)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Answers.transaction`."""
+        with transaction.atomic(using=self.using):
+            yield
+
+    def claim(self, key: str, command: str) -> bytes | None:
+        """See `Answers.claim`."""
+        answers = Answer.objects.using(self.using)
+        now = timezone.now()
+        answers.filter(key=key, expires_at__lte=now).delete()
+        try:
+            # Waits here, at the primary key, for one who has claimed it and not committed yet.
+            with transaction.atomic(using=self.using):
+                answers.create(key=key, command=command, expires_at=now + self._lifetime)
+        except IntegrityError:
+            known = answers.get(key=key)
+            if known.command != command:
+                raise IdempotencyKeyReused(key) from None
+            return bytes(known.answer)
+        return None
+
+    def answer(self, key: str, answer: bytes) -> None:
+        """See `Answers.answer`."""
+        Answer.objects.using(self.using).filter(key=key).update(answer=answer)
+
+    def release(self, key: str) -> None:
+        """See `Answers.release`."""
+        Answer.objects.using(self.using).filter(key=key).delete()
+
+    def prune(self) -> int:
+        """See `Answers.prune`."""
+        over = Answer.objects.using(self.using).filter(expires_at__lte=timezone.now())
+        number: int = over.delete()[0]
+        return number

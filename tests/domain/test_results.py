@@ -1,0 +1,73 @@
+import pickle
+from decimal import Decimal
+
+import pytest
+
+from rill_django import Conflict, ConflictError, InvalidMessage, Ok, Rejected, RejectedError
+from rill_django.domain.errors import UnreadableEvent
+from tests.domain.shop import Account
+
+
+def described(result):
+    match result:
+        case Ok(aggregate=account, events=()):
+            return f"nothing new for {account.number}"
+        case Ok(Account(number=number)):
+            return f"done for {number}"
+        case Rejected("insufficient-funds", {"available": available}):
+            return f"only {available}"
+        case Rejected(reason=reason):
+            return reason
+        case Conflict(actual_version=version):
+            return f"now at {version}"
+
+
+class TestResultsInAMatchStatement:
+    def test_ok(self):
+        assert described(Ok(Account("1"))) == "nothing new for 1"
+        assert described(Ok(Account("1"), ("event",))) == "done for 1"
+
+    def test_rejected(self):
+        assert described(Account("1").withdraw(Decimal(1))) == "only 0"
+        assert described(Account("1").reject("no")) == "no"
+
+    def test_conflict(self):
+        assert described(Conflict("tests.Account/1", 1, 2)) == "now at 2"
+
+
+class TestUnwrapping:
+    def test_ok_gives_the_aggregate(self):
+        assert Ok(Account("1")).unwrap() == Account("1")
+
+    def test_a_rejection_raises(self):
+        rejected = Account("1").withdraw(Decimal(1))
+        with pytest.raises(
+            RejectedError,
+            match=r"^tests.Account/1: rejected: insufficient-funds, available=Decimal\('0'\)$",
+        ) as caught:
+            rejected.unwrap()
+        assert caught.value.rejection is rejected
+
+    def test_a_conflict_raises(self):
+        conflict = Conflict("tests.Account/1", -1, 2)
+        with pytest.raises(
+            ConflictError, match=r"tests.Account/1: expected version -1, but the stream is at 2"
+        ) as caught:
+            conflict.unwrap()
+        assert caught.value.conflict is conflict
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidMessage("tests.Account.opened", "owner", "is required"),
+        UnreadableEvent("tests.Account/1", 3, "tests.Account.opened", "no owner"),
+        RejectedError(Account("1").withdraw(Decimal(1))),
+        ConflictError(Conflict("tests.Account/1", -1, 2)),
+    ],
+)
+def test_errors_reach_other_processes(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert copy.__dict__ == error.__dict__

@@ -1,0 +1,144 @@
+"""The same key with the same command gets the first result, whenever it comes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from threading import Barrier
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.utils import timezone
+
+from rill_django import Conflict, Ok, Rejected
+from rill_django.dispatch import Dispatcher
+from rill_django.models import Answer
+from rill_django.repository import Repository
+from rill_django.store.answers import IdempotencyKeyReused, MemoryAnswers
+from rill_django.store.memory import MemoryEventStore
+from rill_django.store.orm import DjangoEventStore
+from tests.bank.domain import Account
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(params=[MemoryEventStore, DjangoEventStore])
+def dispatcher(request):
+    return Dispatcher(Repository(request.param()))
+
+
+def deposit(dispatcher, amount, key, **options):
+    message = Account.deposit.message("1", amount)
+    return dispatcher.transact(message, idempotency_key=key, **options)
+
+
+@pytest.fixture
+def account(dispatcher):
+    dispatcher.transact(Account.open.message("1", "Ann")).unwrap()
+
+
+@pytest.mark.usefixtures("account")
+def test_a_repetition_gets_the_first_result_and_decides_nothing(dispatcher):
+    first = deposit(dispatcher, 5, "k1")
+    deposit(dispatcher, 7, "k2")
+    again = deposit(dispatcher, 5, "k1")
+    assert isinstance(first, Ok)
+    assert again.aggregate == first.aggregate
+    assert again.aggregate.balance == 5
+    assert [event.identity for event in again.events] == [event.identity for event in first.events]
+    assert dispatcher.repository.get(Account, "1").balance == 12
+
+
+@pytest.mark.usefixtures("account")
+def test_a_rejection_is_remembered_too(dispatcher):
+    message = Account.withdraw.message("1", 5)
+    first = dispatcher.transact(message, idempotency_key="k")
+    deposit(dispatcher, 100, "other")
+    again = dispatcher.transact(message, idempotency_key="k")
+    assert isinstance(again, Rejected)
+    assert again.reason == first.reason == "insufficient-funds"
+    assert again.data == {"available": "0"}
+    assert again.aggregate.balance == Decimal(0)
+
+
+@pytest.mark.usefixtures("account")
+def test_an_accepted_command_without_events_is_remembered_as_that(dispatcher):
+    dispatcher.transact(Account.close.message("1"), idempotency_key="k").unwrap()
+    again = dispatcher.transact(Account.close.message("1"), idempotency_key="k")
+    assert len(again.events) == 1
+
+
+@pytest.mark.usefixtures("account")
+def test_the_same_key_with_another_command_is_an_error(dispatcher):
+    deposit(dispatcher, 5, "k")
+    with pytest.raises(IdempotencyKeyReused, match="'k' was used for another command"):
+        deposit(dispatcher, 6, "k")
+    with pytest.raises(IdempotencyKeyReused):
+        dispatcher.transact(Account.withdraw.message("1", 5), idempotency_key="k")
+    assert dispatcher.repository.get(Account, "1").balance == 5
+
+
+@pytest.mark.usefixtures("account")
+def test_a_conflict_is_not_remembered(dispatcher):
+    assert isinstance(deposit(dispatcher, 5, "k", expected_version=7), Conflict)
+    assert isinstance(deposit(dispatcher, 5, "k", expected_version=0), Ok)
+
+
+def test_an_error_leaves_the_key_free(dispatcher, monkeypatch):
+    def fails(self, owner):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Account.open, "function", fails)
+    message = Account.open.message("1", "Ann")
+    with pytest.raises(ZeroDivisionError):
+        dispatcher.transact(message, idempotency_key="k")
+    monkeypatch.undo()
+    assert isinstance(dispatcher.transact(message, idempotency_key="k"), Ok)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_those_that_come_at_the_same_moment_one_is_carried_out():
+    Account.open.transact("1", "Ann").unwrap()
+    barrier = Barrier(6)
+
+    def send(index):
+        try:
+            barrier.wait()
+            return Account.deposit.transact("1", 5, idempotency_key="k")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(send, range(6)))
+    assert all(isinstance(result, Ok) for result in results)
+    assert {result.events[0].identity for result in results} == {"bank.Account/1@1"}
+    assert Account.get("1").balance == 5
+    assert DjangoEventStore().head() == 2
+
+
+def test_an_answer_is_forgotten_when_its_time_is_over():
+    Account.open.transact("1", "Ann").unwrap()
+    Account.deposit.transact("1", 5, idempotency_key="old").unwrap()
+    Account.deposit.transact("1", 5, idempotency_key="new").unwrap()
+    Answer.objects.filter(key="old").update(expires_at=timezone.now() - timedelta(seconds=1))
+    out = StringIO()
+    call_command("prune_idempotency_keys", stdout=out)
+    assert "1 answers forgotten." in out.getvalue()
+    assert list(Answer.objects.values_list("key", flat=True)) == ["new"]
+
+
+def test_a_key_whose_time_is_over_can_be_used_again():
+    Account.open.transact("1", "Ann").unwrap()
+    Account.deposit.transact("1", 5, idempotency_key="k").unwrap()
+    Answer.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    Account.deposit.transact("1", 6, idempotency_key="k").unwrap()
+    assert Account.get("1").balance == 11
+
+
+def test_answers_in_memory_are_forgotten_too():
+    answers = MemoryAnswers(lifetime=timedelta(0))
+    with answers.transaction():
+        assert answers.claim("k", "c") is None
+        answers.answer("k", b"x")
+        assert answers.claim("k", "another") is None

@@ -1,0 +1,91 @@
+"""The log in a database of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+SITE = """
+import sys
+from pathlib import Path
+
+import django
+from django.conf import settings
+
+folder = Path(sys.argv[1])
+
+
+class Router:
+    log = {"event", "position", "unsequenced", "answer"}
+
+    def db_for_read(self, model, **hints):
+        in_log = model._meta.app_label == "rill_django" and model._meta.model_name in self.log
+        return "log" if in_log else "default"
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db, app_label, **hints):
+        return None if app_label == "rill_django" else db == "default"
+
+
+def sqlite(name):
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": folder / name,
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+    }
+
+
+settings.configure(
+    USE_TZ=True,
+    INSTALLED_APPS=["django.contrib.contenttypes", "rill_django", "tests.bank"],
+    DATABASES={"default": sqlite("default.sqlite3"), "log": sqlite("log.sqlite3")},
+    DATABASE_ROUTERS=[Router()],
+)
+django.setup()
+
+from django.core.management import call_command
+from django.db import transaction
+
+for alias in ("default", "log"):
+    call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
+
+from rill_django.checks import check_database
+from rill_django.models import Checkpoint, Event
+from rill_django.projections.worker import catch_up
+from tests.bank.domain import Account
+from tests.bank.models import Balance
+
+assert [one.id for one in check_database(None)] == ["rill.W002"]
+Account.open.transact("1", "Ann").unwrap()
+Account.deposit.transact("1", 5, idempotency_key="k").unwrap()
+Account.deposit.transact("1", 5, idempotency_key="k").unwrap()
+assert Event.objects.using("log").count() == 2
+assert Event.objects.using("default").count() == 0
+try:
+    with transaction.atomic():  # Of the default database: the log is not part of it.
+        Account.deposit.transact("1", 7).unwrap()
+        raise ZeroDivisionError
+except ZeroDivisionError:
+    pass
+assert Account.get("1").balance == 12
+catch_up("bank.Balances")
+assert Balance.objects.using("default").get().balance == 12
+assert Checkpoint.objects.using("default").get().position == 3
+call_command("flush", database="log", interactive=False, verbosity=0)
+assert Event.objects.count() == 0
+"""
+
+
+def test_the_log_can_live_in_a_database_of_its_own(tmp_path):
+    script = tmp_path / "site_with_two_databases.py"
+    script.write_text(SITE)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), str(tmp_path)],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
