@@ -11,7 +11,8 @@ from .errors import DefinitionError, UnknownMessageType
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
-    from .definitions import CommandType, EventType, MessageType
+    from .definitions import CommandType, EventType
+    from .message_types import MessageType
     from .upcasting import RegisteredUpcaster
 
 

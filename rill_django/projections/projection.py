@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import models, router
 
-from rill_django.domain.aggregates import app_label_of
 from rill_django.domain.definitions import EventType
 from rill_django.domain.errors import DefinitionError, RillError
+from rill_django.domain.names import app_label_of
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.registry import current_projections
 

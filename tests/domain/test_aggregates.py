@@ -21,7 +21,7 @@ from rill_django import (
     event,
     key,
 )
-from rill_django.domain.aggregates import app_label_of
+from rill_django.domain.names import app_label_of
 from rill_django.domain.records import UnknownEvent
 from tests.domain import future
 from tests.domain.shop import Account

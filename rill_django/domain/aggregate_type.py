@@ -1,0 +1,244 @@
+"""What makes an aggregate type of a class: checks it, and registers what it defines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from .conditions import Condition
+from .definitions import CommandType, EventType
+from .errors import DefinitionError, InvalidMessage
+from .keys import Key, key_parameters, own_annotations
+from .messages import Message
+from .names import app_label_of, refuse_type_name
+from .payload import Parameter, Payload, build_payload, convert
+from .registry import current_registry
+from .streams import MAX_STREAM_LENGTH
+
+if TYPE_CHECKING:
+    from .aggregates import Aggregate
+
+
+class AggregateMeta(msgspec.StructMeta):
+    """Makes a frozen struct of an aggregate class, and checks and registers what it defines."""
+
+    type_name: str
+    _key_parameters: tuple[Parameter, ...]
+    _key_names: tuple[str, ...]
+    _key_payload: Payload
+    _key_conditions: tuple[Condition, ...]
+    _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
+
+    def __new__(
+        mcls,
+        class_name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        /,
+        *,
+        name: str | None = None,
+        abstract: bool = False,
+        frozen: bool = True,
+        kw_only: bool = False,
+    ) -> Any:
+        """Create the class.
+
+        Args:
+            name: stable type name, e.g. ``bank.Account``; default: the app's label and the class's name.
+            abstract: the class only passes its fields, events and commands on to its subclasses.
+            frozen, kw_only: for the base class alone, which type checkers read them from.
+        """
+        where = f"{namespace['__module__']}.{namespace['__qualname__']}"
+        parents = [base for base in bases if isinstance(base, AggregateMeta)]
+        if parents and not frozen:
+            raise DefinitionError(f"{where}: an aggregate is always frozen. Take frozen=False out.")
+        keys = {field: one for field, one in namespace.items() if isinstance(one, Key)}
+        fields = {field: one for field, one in namespace.items() if field not in keys}
+        try:
+            cls = super().__new__(mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only)
+        except TypeError as error:
+            reason = str(error).split(". Either")[0]  # msgspec's own advice would not help here
+            raise DefinitionError(
+                f"{where}: {reason}. Key properties come first, and every other field needs an "
+                "immutable default, since an aggregate with no events must exist too."
+            ) from error
+        cls.type_name = name or f"{app_label_of(cls.__module__)}.{class_name}"
+        # As often as the bases have it, but each once.
+        cls._key_parameters = tuple(
+            dict.fromkeys(one for parent in parents for one in parent._key_parameters)
+        )
+        cls._key_conditions = tuple(
+            dict.fromkeys(one for parent in parents for one in parent._key_conditions)
+        )
+        cls._key_names = tuple(one.name for one in cls._key_parameters)
+        # A base may also be a plain class.
+        cls._definitions = {
+            member: one
+            for base in reversed(cls.__mro__[1:])
+            for member, one in vars(base).items()
+            if isinstance(one, (EventType, CommandType))
+        }
+        if parents:
+            _refuse_members(cls, fields, keys, where)
+            refuse_type_name(cls.type_name, where)
+            for parameter, condition in key_parameters(cls, keys, where):
+                cls._key_parameters += (parameter,)
+                cls._key_conditions += (condition,) if condition else ()
+            cls._key_names = tuple(one.name for one in cls._key_parameters)
+            for member, one in fields.items():
+                if isinstance(one, (EventType, CommandType)):
+                    cls._definitions[member] = one
+            if not abstract:
+                cls._complete(where)
+        return cls
+
+    def __init__(cls, *args: Any, **options: Any) -> None:
+        super().__init__(*args)
+
+    def restored(cls, values: dict[str, Any]) -> Any:
+        """Return an aggregate with all its fields as they were; for pickle and deepcopy."""
+        return super().__call__(**values)
+
+    def _complete(cls, where: str) -> None:
+        if not cls._key_parameters:
+            raise DefinitionError(
+                f"{where} has no key property, so its streams could not be told apart. Add one, e.g. "
+                "number: str = key(); or make it a base class: class …(Aggregate, abstract=True)."
+            )
+        cls._key_payload = build_payload(
+            cls.__name__, cls._key_parameters, Message, where=where, module=cls.__module__
+        )
+        aggregate = cast("type[Aggregate]", cls)
+        for member, definition in cls._definitions.items():
+            cls._definitions[member] = definition.bound_to(aggregate, cls._key_parameters)
+            setattr(cls, member, cls._definitions[member])
+        current_registry().add(aggregate, cls.type_name)
+
+    if not TYPE_CHECKING:  # A type checker takes the arguments from the fields.
+
+        def __call__(cls, *args, **kwargs):
+            """Return the empty aggregate with these key properties, by position or keyword."""
+            names = cls.key_names()
+            if "_key_payload" not in vars(cls):
+                raise TypeError(
+                    f"{cls.__name__} is abstract: there are aggregates of subclasses only"
+                )
+            if len(args) > len(names) or any(name not in names for name in kwargs):
+                raise TypeError(
+                    f"{cls.__name__} takes its key properties only ({', '.join(names)}); everything "
+                    "else about it comes from its events."
+                )
+            values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
+            if not values.keys().isdisjoint(kwargs):
+                raise TypeError(f"{cls.__name__} got two values for the same key property")
+            values.update(kwargs)
+            if len(values) < len(names):
+                missing = ", ".join(repr(name) for name in names if name not in values)
+                raise TypeError(f"{cls.__name__} needs its key properties; missing: {missing}")
+            return cls.checked_empty(convert(cls._key_payload, cls.type_name, values))
+
+    def key_names(cls) -> tuple[str, ...]:
+        """Return the names of the key properties, in order."""
+        return cls._key_names
+
+    def event_types(cls) -> tuple[EventType[Any, ...], ...]:
+        """Return the event types of this aggregate type, in the order of their definition."""
+        return tuple(one for one in cls._definitions.values() if isinstance(one, EventType))
+
+    def command_types(cls) -> tuple[CommandType[Any, ...], ...]:
+        """Return the command types of this aggregate type, in the order of their definition."""
+        return tuple(one for one in cls._definitions.values() if isinstance(one, CommandType))
+
+    def add_key_condition(cls, condition: Condition) -> None:
+        """Ask for something of the key properties together; used by ``@require``."""
+        cls._key_conditions += (condition,)
+
+    def empty(cls, keys: Message | Aggregate) -> Any:
+        """Return the empty aggregate with the keys of a checked message, or of an aggregate."""
+        values = {name: getattr(keys, name) for name in cls.key_names()}
+        return super().__call__(**values)
+
+    def checked_empty(cls, keys: Message) -> Any:
+        """Return the empty aggregate of a message, having checked of its keys what types cannot.
+
+        Raises:
+            InvalidMessage: a key is empty, a precondition does not hold, or the stream's name gets
+                too long.
+        """
+        aggregate = cls.empty(keys)
+        for name in cls.key_names():
+            value = getattr(keys, name)
+            if value == "":
+                raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
+            if isinstance(value, str) and not _is_encodable(value):
+                raise InvalidMessage(cls.type_name, name, f"{value!r} is no Unicode text")
+        for condition in cls._key_conditions:
+            if not condition.predicate(aggregate):
+                raise InvalidMessage(cls.type_name, condition.field, condition.demand)
+        length = len(aggregate.stream)
+        if length > MAX_STREAM_LENGTH:
+            raise InvalidMessage(
+                cls.type_name,
+                "",
+                f"the stream's name, {aggregate.stream[:40]}…, has {length} characters; "
+                f"the longest that can be stored has {MAX_STREAM_LENGTH}",
+            )
+        return aggregate
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text, which it cannot if that has half a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_members(
+    cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
+) -> None:
+    """Raise `DefinitionError` for fields and methods that cannot work."""
+    root = next(base for base in reversed(cls.__mro__) if isinstance(base, AggregateMeta))
+    reserved = {name for name in (*dir(root), *vars(AggregateMeta)) if not name.startswith("__")}
+    fields = {
+        name: annotation
+        for name, annotation in own_annotations(cls).items()
+        if "ClassVar" not in str(annotation)
+    }
+    definitions = [
+        name for name, one in namespace.items() if isinstance(one, (EventType, CommandType))
+    ]
+    inherited_keys = cls.key_names()
+    for name, one in namespace.items():
+        if name in cls._definitions and not isinstance(one, (EventType, CommandType)):
+            raise DefinitionError(
+                f"{where}: {name!r} would hide the inherited {cls._definitions[name]!r}. "
+                "Choose another name, or decorate it too."
+            )
+    for name in definitions:
+        if name in cls.__struct_fields__:
+            raise DefinitionError(f"{where}: {name!r} is a field and a method. Rename one of them.")
+    for name in fields:
+        if name in inherited_keys:
+            raise DefinitionError(
+                f"{where}: {name!r} is an inherited key property, which cannot be declared again."
+            )
+    for name in (*fields, *definitions):
+        if name in reserved:
+            raise DefinitionError(
+                f"{where}: the name {name!r} is taken by the library. Choose another one."
+            )
+        if isinstance(namespace.get(name), (list, dict, set, bytearray)):
+            raise DefinitionError(
+                f"{where}: field {name!r} has a mutable default, {namespace[name]!r}. Aggregates are "
+                "values that are shared: use a tuple, a frozenset, or "
+                f"{name} = msgspec.field(default_factory=dict) and evolve it by a new dict."
+            )
+    for name in fields.keys() - set(keys) - namespace.keys():
+        raise DefinitionError(
+            f"{where}: field {name!r} has no default. Give it one, since an aggregate with no events "
+            f"must exist too; or make it a key property: {name}: … = key()"
+        )
