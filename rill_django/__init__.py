@@ -18,7 +18,7 @@ from rill_django.domain.keys import key
 from rill_django.domain.metadata import metadata
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
-from rill_django.domain.runtime import commit, transact
+from rill_django.domain.runtime import commit, commit_all, get_all, transact
 from rill_django.domain.upcasting import RawEvent, upcast
 from rill_django.projections.projection import Projection, on
 from rill_django.projections.rows import DELETE, RowProjection
@@ -48,8 +48,10 @@ __all__ = [
     "after_commit",
     "command",
     "commit",
+    "commit_all",
     "ensure",
     "event",
+    "get_all",
     "key",
     "metadata",
     "on",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import msgspec
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events
-from rill_django.domain.messages import CommandMessage
+from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
@@ -40,6 +41,20 @@ class Dispatcher(Runtime):
     ) -> Result[A]:
         """See `Repository.commit`."""
         return self.repository.commit(decision, metadata=metadata)
+
+    def get_all(self, aggregates: Iterable[A]) -> list[A]:
+        """See `Repository.get_all`."""
+        return self.repository.get_all(aggregates)
+
+    def commit_all(
+        self,
+        decisions: Iterable[A | Rejected],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: Callable[[EventMessage], datetime] | None = None,
+    ) -> list[Ok[A] | Rejected]:
+        """See `Repository.commit_all`."""
+        return self.repository.commit_all(decisions, metadata=metadata, occurred_at=occurred_at)
 
     def transact(
         self,

@@ -7,17 +7,18 @@ and a test or a script may use another one for a while.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import NoRuntime
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
-    from .messages import CommandMessage
-    from .results import Rejected, Result
+    from .messages import CommandMessage, EventMessage
+    from .results import Ok, Rejected, Result
 
 A = TypeVar("A", bound="Aggregate")
 
@@ -32,6 +33,18 @@ class Runtime(Protocol):
         self, decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None
     ) -> Result[A]:
         """Store the new events of an aggregate; pass a rejection through."""
+
+    def get_all(self, aggregates: Iterable[A]) -> list[A]:
+        """Fetch many aggregates at once, given their empty descriptors; in the same order."""
+
+    def commit_all(
+        self,
+        decisions: Iterable[A | Rejected],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        occurred_at: Callable[[EventMessage], datetime] | None = None,
+    ) -> list[Ok[A] | Rejected]:
+        """Store the new events of many aggregates, all of them or none."""
 
     def transact(
         self,
@@ -95,3 +108,22 @@ def transact(
 def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None) -> Result[A]:
     """Store what a command returned, in the repository in use. See `Repository.commit`."""
     return current().commit(decision, metadata=metadata)
+
+
+def get_all(aggregates: Iterable[A]) -> list[A]:
+    """Fetch many aggregates at once: ``get_all(Account(number) for number in numbers)``."""
+    return current().get_all(aggregates)
+
+
+def commit_all(
+    decisions: Iterable[A | Rejected],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    occurred_at: Callable[[EventMessage], datetime] | None = None,
+) -> list[Ok[A] | Rejected]:
+    """Store what commands of many aggregates returned, all or nothing. See `Repository.commit_all`.
+
+    Raises:
+        ConflictError: one of them has moved on since it was fetched. Nothing is stored.
+    """
+    return current().commit_all(decisions, metadata=metadata, occurred_at=occurred_at)
