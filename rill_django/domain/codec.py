@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -11,7 +10,7 @@ import msgspec
 
 from .errors import InvalidMessage, UnreadableEvent
 from .messages import EventMessage, plain_scalar
-from .records import NewEvent, RecordedEvent, StoredEvent, UnknownEvent
+from .records import NewEvent, RecordedEvent, StoredEvent, UnknownEvent, decode_metadata
 from .registry import Registry
 from .upcasting import RawEvent, apply_upcasters
 
@@ -73,17 +72,6 @@ def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
     return encoded
 
 
-@lru_cache(maxsize=1024)
-def _decoded_metadata(metadata: bytes) -> dict[str, Any]:
-    # Events of one request share their metadata, so this is nearly always a hit.
-    return _object.decode(metadata)
-
-
-def _decode_metadata(metadata: bytes) -> dict[str, Any]:
-    # A copy, so that who changes one does not change those of other events.
-    return dict(_decoded_metadata(metadata))
-
-
 def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator[RecordedEvent]:
     """Decode stored events with today's code: upcast first, then typed.
 
@@ -96,7 +84,7 @@ def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator
         if registry.has_upcasters_for(event.type):
             yield from _decode_upcast(event, registry)
         else:
-            yield _recorded(event, event.type, _decode_typed(event, registry))
+            yield RecordedEvent(event, event.type, _decode_typed(event, registry))
 
 
 def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
@@ -115,35 +103,21 @@ def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedE
         raw = RawEvent(
             type=event.type,
             data=_object.decode(event.data),
-            metadata=_decode_metadata(event.metadata),
+            metadata=decode_metadata(event.metadata),
             stream=event.stream,
             version=event.version,
         )
         upcasted = apply_upcasters(raw, registry.upcasters)
         for one in upcasted:
             definition = registry.events.get(one.type)
-            message = (
+            message: Any = (
                 UnknownEvent(data=one.data)
                 if definition is None
                 else msgspec.convert(one.data, definition.payload.struct, str_keys=True)
             )
-            yield _recorded(event, one.type, message, one.metadata)
+            yield RecordedEvent(event, one.type, message, one.metadata)
     except UnreadableEvent:
         raise
     except Exception as error:
         reason = f"after upcasting: {type(error).__name__}: {error}"
         raise UnreadableEvent(event.stream, event.version, event.type, reason) from error
-
-
-def _recorded(
-    event: StoredEvent, type: str, message: Any, metadata: Mapping[str, Any] | None = None
-) -> RecordedEvent:
-    return RecordedEvent(
-        event.stream,
-        event.version,
-        event.position,
-        type,
-        message,
-        _decode_metadata(event.metadata) if metadata is None else metadata,
-        event.recorded_at,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -64,22 +65,46 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     """A stored event, decoded: what projections, triggers and `Ok` hand out.
 
     The fields of the event's own payload can be read straight from it: ``event.amount`` is
-    ``event.message.amount``. That is why an event's parameters must not have the names below.
+    ``event.message.amount``. That is why an event's parameters must not have the names of what stands
+    below.
 
     Attributes:
-        stream, version, position, recorded_at: as in `StoredEvent`.
+        stored: the event as the store holds it.
         type: full type name by today's code (after upcasting).
         message: the typed payload, or an `UnknownEvent`.
-        metadata: who, why and the like.
     """
 
-    stream: str
-    version: int
-    position: int | None
+    stored: StoredEvent
     type: str
     message: EventMessage
-    metadata: Mapping[str, Any]
-    recorded_at: datetime
+    upcast_metadata: Mapping[str, Any] | None = None
+
+    @property
+    def stream(self) -> str:
+        """Canonical name of its stream."""
+        return self.stored.stream
+
+    @property
+    def version(self) -> int:
+        """Its place in its stream, from 0."""
+        return self.stored.version
+
+    @property
+    def position(self) -> int | None:
+        """Its place in the whole log, from 1; ``None`` while it has none."""
+        return self.stored.position
+
+    @property
+    def recorded_at(self) -> datetime:
+        """When it was stored, by the database's clock."""
+        return self.stored.recorded_at
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Who, why and the like."""
+        if self.upcast_metadata is not None:
+            return self.upcast_metadata
+        return decode_metadata(self.stored.metadata)
 
     @property
     def identity(self) -> str:
@@ -102,5 +127,24 @@ class RecordedEvent(msgspec.Struct, frozen=True):
             fields = ", ".join(self.message.__struct_fields__) or "no fields"
             raise AttributeError(f"event {self.type} has no {name!r}; it has {fields}") from None
 
+    def __repr__(self) -> str:
+        place = "" if self.position is None else f" at {self.position}"
+        return f"<{self.identity}{place}: {self.message!r}>"
 
-RESERVED_EVENT_FIELDS = frozenset((*RecordedEvent.__struct_fields__, "identity", "occurred_at"))
+
+@lru_cache(maxsize=1024)
+def _decoded_metadata(metadata: bytes) -> dict[str, Any]:
+    # Events of one request share their metadata, so this is nearly always a hit.
+    return _object.decode(metadata)
+
+
+def decode_metadata(metadata: bytes) -> dict[str, Any]:
+    """Return metadata as a dict of the caller's own."""
+    return dict(_decoded_metadata(metadata))
+
+
+_object = msgspec.json.Decoder(dict[str, Any])
+
+RESERVED_EVENT_FIELDS = frozenset(
+    name for name in dir(RecordedEvent) if not name.startswith("_") and name != "upcast_metadata"
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -70,6 +71,8 @@ class PostgreSQL(Dialect):
 
     vendor = "postgresql"
     json_text = "{}::text"
+    # Django's own way of reading times takes three times as long. Older Pythons cannot read the text.
+    time_text = "{}::text" if sys.version_info >= (3, 11) else "{}"
     sequences_on_append = False
     appends_in_one_statement = True
     protection = (
