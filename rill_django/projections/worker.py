@@ -6,8 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from threading import Event as Signal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from django.db import close_old_connections, connections, transaction
 
@@ -26,6 +25,16 @@ logger = logging.getLogger("rill_django.projections")
 
 Progress = Callable[[str, int, int], object]
 """Told a projection's name, its position, and the log's head."""
+
+
+class Stop(Protocol):
+    """Says when to stop; a ``threading.Event`` does."""
+
+    def is_set(self) -> bool:
+        """Whether to stop now."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait to be told, at most so many seconds; return whether to stop now."""
 
 
 class ProjectionStopped(RillError, RuntimeError):
@@ -65,7 +74,7 @@ class ProjectionWorker:
         self.stopped: dict[str, str] = {}
         """Why a projection stands still, by its name. A new worker tries again."""
 
-    def run(self, stop: Signal, *, poll_interval: float | None = None) -> None:
+    def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
         """Run until ``stop`` is set; a batch that has begun is finished."""
         interval = configuration().poll_interval if poll_interval is None else poll_interval
         while not stop.is_set():
@@ -73,7 +82,7 @@ class ProjectionWorker:
                 close_old_connections()
                 stop.wait(interval)
 
-    def run_until_caught_up(self, stop: Signal | None = None) -> None:
+    def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply, but for projections that stand still."""
         while not (stop and stop.is_set()) and self.run_once():
             pass

@@ -33,6 +33,7 @@ def test_the_board_can_be_searched_and_filtered(admin_client):
     url = reverse("admin:flights_departure_changelist")
     assert admin_client.get(url, {"q": "1545"}).context["cl"].result_count == 1
     assert admin_client.get(url, {"q": "N14228"}).context["cl"].result_count == 1
+    assert admin_client.get(url, {"o": "2"}).status_code == 200
     assert admin_client.get(url, {"origin": "EWR", "status": "cancelled"}).status_code == 200
 
 

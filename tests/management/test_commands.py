@@ -173,3 +173,26 @@ settings.DATABASES["default"]["NAME"] = os.environ["RILL_TEST_NAME"]
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", *sys.argv[1:]])
 """
+
+
+def test_a_signal_ends_a_wait_at_once_wherever_it_comes():
+    """Also while the flag is being looked at, in the thread that waits: a lock there would deadlock."""
+    code = """
+import os, signal, sys, threading, time
+from rill_django.management.signals import stopped_by_signals
+for round in range(300):
+    with stopped_by_signals() as stop:
+        timer = threading.Timer(0.0001 * (round % 10), os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        while not stop.wait(0.00001):
+            pass
+        timer.join()
+with stopped_by_signals() as stop:
+    threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
+    assert stop.wait(30) and time.monotonic() - started < 10
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=settings.BASE_DIR, timeout=60, check=False
+    )
+    assert done.returncode == 0

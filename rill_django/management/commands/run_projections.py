@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Event as Signal
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_float, positive_integer
+from rill_django.management.signals import stopped_by_signals
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.worker import ProjectionWorker
 
@@ -65,21 +60,3 @@ class Command(BaseCommand):
             )
         if options["once"] and not stop.is_set():
             self.stdout.write(self.style.SUCCESS(f"Up to date: {names}"))
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[Signal]:
-    """Yield a flag that SIGINT or SIGTERM sets; the second such signal ends the process at once."""
-    stop = Signal()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    before = {one: signal.signal(one, handle) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

@@ -1,0 +1,1 @@
+"""The front page, and ``manage.py demo``, which fills the site with data and serves it."""

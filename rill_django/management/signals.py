@@ -1,0 +1,66 @@
+"""Ending long-running commands: the first signal asks, the second does not."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+
+class StopSignal:
+    """Is set by the first SIGINT or SIGTERM; waiting for it ends at once then.
+
+    Not a ``threading.Event``: a handler that runs while the main thread holds that one's lock, in
+    ``wait``, would wait for itself.
+    """
+
+    def __init__(self, wakeup: socket.socket, waker: socket.socket) -> None:
+        self._wakeup = wakeup
+        self._waker = waker
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether a signal has come."""
+        return self._is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for a signal, at most so many seconds; return whether one has come."""
+        if not self._is_set and select.select([self._wakeup], [], [], timeout)[0]:
+            with suppress(BlockingIOError):  # Another thread was quicker.
+                self._wakeup.recv(4096)
+        return self._is_set
+
+    def set(self) -> None:
+        """Ask to stop without a signal, also from another thread."""
+        self._is_set = True
+        with suppress(OSError):  # Full: then nobody needs to be woken. Closed: nobody is there.
+            self._waker.send(b"\0")
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Note a signal; the second one ends the process."""
+        if self._is_set:
+            os._exit(128 + number)
+        self._is_set = True
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[StopSignal]:
+    """Yield what SIGINT or SIGTERM sets; to be used in the main thread."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        stop = StopSignal(ours, theirs)
+        # Python writes to this socket when a signal comes, so that no wait can miss it.
+        wakeup_before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        before = {one: signal.signal(one, stop.handle) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield stop
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+            signal.set_wakeup_fd(wakeup_before)
