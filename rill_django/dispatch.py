@@ -51,7 +51,7 @@ class Dispatcher(Runtime):
         decisions: Iterable[A | Rejected],
         *,
         metadata: Mapping[str, Any] | None = None,
-        occurred_at: Callable[[EventMessage], datetime] | None = None,
+        occurred_at: Callable[[EventMessage], datetime | None] | None = None,
     ) -> list[Ok[A] | Rejected]:
         """See `Repository.commit_all`."""
         return self.repository.commit_all(decisions, metadata=metadata, occurred_at=occurred_at)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
-
-from django.db import transaction
 
 from example_project.flights.domain import Flight
 from example_project.flights.reports import Report
-from rill_django import Conflict, Ok, Rejected, commit, metadata
+from rill_django import ConflictError, Ok, Rejected, commit_all, get_all, metadata
+from rill_django.domain.messages import EventMessage
 from rill_django.projections.worker import Stop
-from rill_django.store.orm import DjangoEventStore
 
 ACTOR = "Bureau of Transportation Statistics"
 REASON = "on-time performance reports of 2013"
 
-FLIGHTS_PER_TRANSACTION = 100
-"""A third faster than a transaction for each, as measured on SQLite and PostgreSQL, and larger ones gain
-no more. Nobody else who wants to write has to wait for longer than it takes to record so many."""
+FLIGHTS_PER_COMMIT = 500
+"""Flights that are fetched in one query and stored in one statement."""
 
 
 @dataclass
@@ -69,29 +68,32 @@ def record(
         progress: told after every batch how many reports have been dealt with.
     """
     tally = Tally()
-    store = DjangoEventStore()
     with metadata(actor=ACTOR, reason=REASON):
-        for batch in batches(reports, FLIGHTS_PER_TRANSACTION):
+        for batch in batches(reports, FLIGHTS_PER_COMMIT):
             if stop is not None and stop.is_set():
                 break
-            with transaction.atomic(using=store.using):
-                for report in batch:
-                    tally.count(record_one(report))
+            for result in record_batch(batch):
+                tally.count(result)
             progress(tally.flights)
     return tally
 
 
-def record_one(report: Report) -> Ok[Flight] | Rejected:
-    """Record one flight: its events together, or none of them.
+def record_batch(batch: list[Report]) -> list[Ok[Flight] | Rejected]:
+    """Record some flights, all of them or none; the domain decides about each.
 
     A flight that is in the log already is rejected, ``already-scheduled``.
     """
     while True:
-        flight = Flight.get(report.carrier, report.number, report.date, report.origin)
-        result = commit(decide(flight, report))
-        # Lost to somebody who records the same flight: fetched anew, it is there already.
-        if not isinstance(result, Conflict):
-            return result
+        flights = get_all(Flight(one.carrier, one.number, one.date, one.origin) for one in batch)
+        decisions = [decide(flight, report) for flight, report in zip(flights, batch, strict=True)]
+        # Lost to somebody who records the same flights: fetched anew, they are there already.
+        with suppress(ConflictError):
+            return commit_all(decisions, occurred_at=occurred_at)
+
+
+def occurred_at(event: EventMessage) -> datetime | None:
+    """Return when an event happened, as far as it is reported: of departures only."""
+    return getattr(event, "at", None)
 
 
 def decide(flight: Flight, report: Report) -> Flight | Rejected:

@@ -42,7 +42,7 @@ class Runtime(Protocol):
         decisions: Iterable[A | Rejected],
         *,
         metadata: Mapping[str, Any] | None = None,
-        occurred_at: Callable[[EventMessage], datetime] | None = None,
+        occurred_at: Callable[[EventMessage], datetime | None] | None = None,
     ) -> list[Ok[A] | Rejected]:
         """Store the new events of many aggregates, all of them or none."""
 
@@ -119,7 +119,7 @@ def commit_all(
     decisions: Iterable[A | Rejected],
     *,
     metadata: Mapping[str, Any] | None = None,
-    occurred_at: Callable[[EventMessage], datetime] | None = None,
+    occurred_at: Callable[[EventMessage], datetime | None] | None = None,
 ) -> list[Ok[A] | Rejected]:
     """Store what commands of many aggregates returned, all or nothing. See `Repository.commit_all`.
 

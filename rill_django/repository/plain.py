@@ -121,7 +121,7 @@ class Repository:
         decisions: Iterable[A | Rejected],
         *,
         metadata: Mapping[str, Any] | None = None,
-        occurred_at: Callable[[EventMessage], datetime] | None = None,
+        occurred_at: Callable[[EventMessage], datetime | None] | None = None,
     ) -> list[Ok[A] | Rejected]:
         """Store the new events of many aggregates in one statement: all of them, or none.
 
@@ -130,7 +130,7 @@ class Repository:
         Args:
             decisions: what commands returned, of different aggregates.
             metadata: added to what the context carries.
-            occurred_at: says when an event happened, which goes into its metadata.
+            occurred_at: says when an event happened, which goes into its metadata; ``None``: unknown.
 
         Returns:
             `Ok` or `Rejected` for each, in the same order.
@@ -155,7 +155,7 @@ class Repository:
         self,
         aggregate: Aggregate,
         metadata: Mapping[str, Any],
-        occurred_at: Callable[[EventMessage], datetime] | None,
+        occurred_at: Callable[[EventMessage], datetime | None] | None,
     ) -> Append:
         """Encode an aggregate's new events."""
         if not aggregate.new_events:

@@ -9,8 +9,8 @@ import pytest
 from example_project.flights import recording
 from example_project.flights.dataset import Period
 from example_project.flights.domain import Flight, Status
-from example_project.flights.recording import record, record_one
-from rill_django import Ok, Rejected, commit
+from example_project.flights.recording import record, record_batch
+from rill_django import Ok, Rejected, commit, commit_all
 from rill_django.models import Event
 from rill_django.store.orm import DjangoEventStore
 
@@ -35,13 +35,17 @@ def test_events_carry_their_source():
     for event in events:
         assert event.metadata["actor"] == "Bureau of Transportation Statistics"
         assert event.metadata["reason"] == "on-time performance reports of 2013"
+    scheduled, departed, arrived = events
+    assert departed.occurred_at.isoformat() == "2013-01-01T05:17:00-05:00"
+    assert scheduled.occurred_at == scheduled.recorded_at
+    assert arrived.occurred_at == arrived.recorded_at
 
 
 @pytest.mark.django_db
 def test_a_flight_is_recorded_with_all_its_events_or_not_at_all():
     (report,) = first_reports(1)
     assert commit(flight_of(report).schedule(report.destination, report.scheduled_at)).unwrap()
-    result = record_one(report)
+    (result,) = record_batch([report])
     # Somebody else has scheduled it, so it is theirs: the report adds nothing to it.
     assert isinstance(result, Rejected)
     assert result.reason == "already-scheduled"
@@ -53,13 +57,13 @@ def test_a_race_that_is_lost_to_the_same_flight_is_decided_anew(monkeypatch):
     (report,) = first_reports(1)
     committed = []
 
-    def commit_after_another(decision):
+    def commit_after_another(decisions, **options):
         if not committed:
-            committed.append(commit(decision))
-        return commit(decision)
+            committed.append(commit(decisions[0]))
+        return commit_all(decisions, **options)
 
-    monkeypatch.setattr(recording, "commit", commit_after_another)
-    result = record_one(report)
+    monkeypatch.setattr(recording, "commit_all", commit_after_another)
+    (result,) = record_batch([report])
     assert isinstance(committed[0], Ok)
     assert isinstance(result, Rejected)
     assert result.reason == "already-scheduled"
@@ -81,7 +85,7 @@ def test_refusals_are_counted_by_reason(monkeypatch):
 
 @pytest.mark.django_db
 def test_a_stop_leaves_whole_batches(monkeypatch):
-    monkeypatch.setattr(recording, "FLIGHTS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(recording, "FLIGHTS_PER_COMMIT", 2)
     stop, done = Signal(), []
 
     def progress(number):
