@@ -151,8 +151,10 @@ def test_the_projections_page_needs_its_permission(client):
     assert client.get(PROJECTIONS).status_code == 403
 
 
-def test_counting_stops_at_a_cap(history, monkeypatch):
+def test_counting_stops_at_a_cap(history, monkeypatch, page):
+    assert "4 results" in page(EVENTS)
     monkeypatch.setattr("rill_django.admin.paging.MOST_COUNTED", 2)
+    assert "2+ results" in page(EVENTS)
     request = RequestFactory().get(EVENTS)
     request.user = get_user_model().objects.create_superuser("root")
     changelist = admin.site.get_model_admin(Event).get_changelist_instance(request)
