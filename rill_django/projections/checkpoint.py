@@ -15,9 +15,16 @@ class State(models.TextChoices):
 
 
 class Checkpoint(models.Model):
-    """The last position that a projection has applied, in the database that it writes to."""
+    """The last position that a projection has applied, in the database that it writes to.
 
-    name = models.CharField(_("projection"), max_length=255, primary_key=True)
+    A projection that is split has one for each partition; one that is being rebuilt has others, for the
+    rows that are made beside the live ones.
+    """
+
+    name = models.CharField(_("projection"), max_length=255)
+    partition = models.PositiveSmallIntegerField(_("partition"), default=0)
+    partitions = models.PositiveSmallIntegerField(_("of so many partitions"), default=1)
+    is_beside = models.BooleanField(_("beside the live rows"), default=False)
     version = models.PositiveIntegerField(_("version of its code"), default=1)
     position = models.BigIntegerField(_("position"), default=0)
     state = models.CharField(
@@ -31,7 +38,12 @@ class Checkpoint(models.Model):
         app_label = "rill_django"
         verbose_name = _("projection")
         verbose_name_plural = _("projections")
-        ordering = ("name",)
+        ordering = ("name", "is_beside", "partition")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("name", "is_beside", "partition"), name="rill_django_checkpoint_unique"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
