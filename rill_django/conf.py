@@ -18,6 +18,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         cache_size: aggregates that each process keeps between commands; 0: none.
         conflict_tries: how often a command is tried in all when others commit first.
         poll_interval: seconds between two looks of an idle projection worker.
+        handler_tries: how often a projection's handler is tried on an event before it is given up.
         batch_size: most events that a projection applies in one transaction.
         max_event_bytes: most bytes of one event's JSON, metadata included.
         max_events_per_commit: most events of one aggregate in one commit.
@@ -27,7 +28,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
 
     cache_size: int = 20_000
     conflict_tries: int = 3
-    poll_interval: float = 0.05
+    poll_interval: float = 0.03
+    handler_tries: int = 3
     batch_size: int = 1_000
     max_event_bytes: int = 1_000_000
     max_events_per_commit: int = 10_000
@@ -53,6 +55,7 @@ def configuration() -> Configuration:
         "CONFLICT_TRIES": found.conflict_tries - 1,
     }
     minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
+    minimum |= {"HANDLER_TRIES": found.handler_tries - 1}
     minimum |= {"IDEMPOTENCY_SECONDS": found.idempotency_seconds - 1}
     minimum |= {"MAX_EVENT_BYTES": found.max_event_bytes - 1}
     minimum |= {"MAX_EVENTS_PER_COMMIT": found.max_events_per_commit - 1}

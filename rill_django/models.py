@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.store.tables import Answer, Event, Position, Unsequenced
 
-__all__ = ["Answer", "Checkpoint", "Event", "Position", "Unsequenced"]
+__all__ = ["Answer", "Checkpoint", "Event", "ParkedEvent", "Position", "SkippedEvent", "Unsequenced"]

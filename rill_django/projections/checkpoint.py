@@ -62,6 +62,12 @@ class Checkpoint(models.Model):
         self.error = error
         self._save()
 
+    def resume(self) -> None:
+        """Note that a worker may take it up again, where it is."""
+        self.state = State.RUNNING
+        self.failed_event = self.error = ""
+        self._save()
+
     def _save(self) -> None:
         self.updated_at = timezone.now()
         self.save(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models, router
@@ -17,6 +18,19 @@ from rill_django.projections.registry import current_projections
 H = TypeVar("H", bound=Callable[..., Any])
 
 _EVENT_TYPES = "__rill_event_types__"
+
+
+class OnError(Enum):
+    """What becomes of a projection whose handler keeps failing on an event."""
+
+    STOP = "stop"
+    """The projection stands still at that event, until it is mended."""
+    PARK = "park"
+    """The event waits, and so do later ones of the same key, in order; all others go on."""
+
+
+STOP = OnError.STOP
+PARK = OnError.PARK
 
 
 class HandlerFailed(RillError):
@@ -69,12 +83,16 @@ class Projection:
         name: stable name of its checkpoint; default: the app's label and the class's name.
         version: to be raised when the handlers' meaning changes.
         models: the models that it writes to.
+        on_error: `STOP` (the default) or `PARK`.
+        partitions: number of parts, by key, that are worked on independently of each other.
         handlers: handlers by event type name, made from the methods marked with ``@on``.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     models: ClassVar[tuple[type[models.Model], ...]] = ()
+    on_error: ClassVar[OnError] = STOP
+    partitions: ClassVar[int] = 1
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -128,6 +146,14 @@ class Projection:
             yield
         except Exception as error:
             raise HandlerFailed(self.name, event, error) from error
+
+    def keys_of(self, event: RecordedEvent) -> tuple[str, ...]:
+        """Return what the event is about, for parking and partitions: here, its stream.
+
+        Events that have a key in common are applied in order, in the same partition; when one of
+        them is parked, the others wait behind it.
+        """
+        return (event.stream,)
 
     def clear(self) -> None:
         """Delete all rows of the projection's models."""

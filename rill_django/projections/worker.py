@@ -1,27 +1,31 @@
-"""Keeps projections up to date: reads the log, applies batches, moves checkpoints."""
+"""Keeps projections up to date: reads the log once for all, applies batches, moves checkpoints."""
 
 from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from django.db import close_old_connections, connections, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from rill_django.conf import configuration
-from rill_django.domain.codec import decode_events
-from rill_django.domain.errors import RillError, UnreadableEvent
-from rill_django.domain.records import RecordedEvent
-from rill_django.domain.registry import Registry, current_registry
-from rill_django.projections.checkpoint import Checkpoint
-from rill_django.projections.projection import HandlerFailed, Projection
+from rill_django.domain.errors import RillError
+from rill_django.projections.batches import Batch, read_batch
+from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.lanes import ConnectionLost, Lane, pause_after
+from rill_django.projections.partitions import checkpoints_of
+from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
 logger = logging.getLogger("rill_django.projections")
+
+LOOK_EVERY_SECONDS = 1.0
+"""How often the checkpoints are read when nothing happens: somebody may have mended a projection."""
+
+WAIT_FOR_OTHERS_SECONDS = 0.01
 
 Progress = Callable[[str, int, int], object]
 """Told a projection's name, its position, and the log's head."""
@@ -41,19 +45,14 @@ class ProjectionStopped(RillError, RuntimeError):
     """A projection stands still at an event that it cannot apply."""
 
 
-class Batch(NamedTuple):
-    """A stretch of the log: the events in it that are of interest, and where it ends."""
-
-    start: int
-    events: Sequence[RecordedEvent]
-    end: int
-
-
 class ProjectionWorker:
-    """Brings projections up to date, and keeps them so.
+    """Brings projections up to date, and keeps them so. Several may run at once, and share the work.
+
+    What a worker finds stopped when it begins, it tries again once.
 
     Args:
         names: of the projections; default: all.
+        database: only those that are kept in this database.
         store: the log; default: the project's.
         batch_size: most events applied in one transaction; default: ``RILL["BATCH_SIZE"]``.
         progress: called after every batch.
@@ -63,127 +62,145 @@ class ProjectionWorker:
         self,
         names: Sequence[str] = (),
         *,
+        database: str | None = None,
         store: EventStore | None = None,
         batch_size: int | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.projections = current_projections().named(names)
+        settings = configuration()
+        self.projections = [
+            one
+            for one in current_projections().named(names)
+            if database is None or one.using == database
+        ]
         self.store = store or DjangoEventStore()
-        self.batch_size = batch_size or configuration().batch_size
+        self.batch_size = batch_size or settings.batch_size
         self._progress = progress or (lambda name, position, head: None)
-        self.stopped: dict[str, str] = {}
-        """Why a projection stands still, by its name. A new worker tries again."""
+        self._lanes = [
+            Lane(projection, partition, settings.handler_tries)
+            for projection in self.projections
+            for partition in range(projection.partitions)
+        ]
+        self._is_fresh = True
+        self._head_seen = -1
+        self._looked_at = 0.0
+        self._is_left_to_others = False
+
+    @property
+    def stopped(self) -> dict[str, str]:
+        """Why a projection stands still, by its name, as far as this worker has seen it happen."""
+        return {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up}
 
     def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
-        """Run until ``stop`` is set; a batch that has begun is finished."""
+        """Run until ``stop`` is set; a batch that has begun is finished.
+
+        A lost connection is made anew, with pauses that grow.
+        """
         interval = configuration().poll_interval if poll_interval is None else poll_interval
+        failures = 0
         while not stop.is_set():
-            if not self.run_once():
+            try:
+                worked = self.run_once()
+            except (ConnectionLost, OperationalError, InterfaceError) as error:
+                failures += 1
+                pause = pause_after(failures)
+                logger.warning("no database (%s); next try in %.1f s", error, pause)
+                self._reconnect()
+                stop.wait(pause)
+                continue
+            failures = 0
+            if not worked:
                 close_old_connections()
                 stop.wait(interval)
 
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply, but for projections that stand still."""
-        while not (stop and stop.is_set()) and self.run_once():
-            pass
+        self._head_seen = -1
+        while not (stop and stop.is_set()):
+            if self.run_once():
+                continue
+            pauses = [lane.due - time.monotonic() for lane in self._lanes if lane.due]
+            if not pauses and not self._is_left_to_others:
+                return
+            time.sleep(max(min(pauses, default=WAIT_FOR_OTHERS_SECONDS), 0.0))
+            self._head_seen = -1
 
     def run_once(self) -> bool:
         """Apply one batch to every projection that has something to do; return whether any had."""
-        running = [one for one in self.projections if one.name not in self.stopped]
-        head = self.store.head() if running else 0
-        positions = {one.name: checkpoint_of(one).position for one in running}
+        head = self.store.head()
+        now = time.monotonic()
+        due = any(lane.due and lane.due <= now for lane in self._lanes)
+        if head == self._head_seen and not due and now - self._looked_at < LOOK_EVERY_SECONDS:
+            self._is_left_to_others = False
+            return False
+        self._looked_at = now
+        running = self._running(head, now)
+        worked = 0
         batches: dict[int, Batch] = {}
-        worked = False
-        for projection in running:
-            position = positions[projection.name]
-            if position >= head:
-                continue
-            try:
-                if position not in batches:
-                    together = [one for one in running if positions[one.name] == position]
-                    batches[position] = read_batch(
-                        self.store, together, position, head, self.batch_size
-                    )
-                worked = self._apply(projection, batches[position]) or worked
-            except (HandlerFailed, UnreadableEvent) as error:
-                self._stop(projection, error)
-            else:
-                self._progress(projection.name, batches[position].end, head)
-        return worked
+        for lane, checkpoint in running:
+            position = checkpoint.position
+            if position not in batches:
+                together = [one.projection for one, at in running if at.position == position]
+                batches[position] = read_batch(
+                    self.store, together, position, head, self.batch_size
+                )
+            worked += self._advance(lane, batches[position], head)
+        # Another worker has them; or they stand still since just now.
+        self._is_left_to_others = not worked and any(
+            not lane.gave_up and not lane.due for lane, _ in running
+        )
+        if not worked and not any(lane.due for lane in self._lanes):
+            self._head_seen = head
+        return worked > 0
 
-    def _apply(self, projection: Projection, batch: Batch) -> bool:
+    def _running(self, head: int, now: float) -> list[tuple[Lane, Checkpoint]]:
+        """Return those that have something to do, with their checkpoints."""
+        found = []
+        for projection in self.projections:
+            checkpoints = checkpoints_of(projection, self.store)
+            for lane in self._lanes:
+                if lane.projection is not projection:
+                    continue
+                checkpoint = checkpoints[lane.partition]
+                if checkpoint.state == State.STOPPED and not self._is_fresh:
+                    lane.due = 0.0
+                    lane.gave_up = lane.gave_up or checkpoint.error.strip().rpartition("\n")[2]
+                    continue
+                lane.gave_up = ""
+                if checkpoint.position < head and lane.due <= now:
+                    lane.due = 0.0
+                    found.append((lane, checkpoint))
+        self._is_fresh = False
+        return found
+
+    def _advance(self, lane: Lane, batch: Batch, head: int) -> int:
+        """Apply a batch; return 1 if the checkpoint has moved."""
         started = time.monotonic()
-        with transaction.atomic(using=projection.using):
-            checkpoint = (
-                Checkpoint.objects.using(projection.using)
-                .select_for_update(skip_locked=_can_skip_locked(projection.using))
-                .filter(name=projection.name, position=batch.start)
-                .first()
-            )
-            if checkpoint is None:
-                return False  # Another worker is at it.
-            projection.apply(batch.events)
-            checkpoint.move_to(batch.end)
+        moved = lane.advance(batch)
+        if lane.gave_up:
+            logger.error("projection %s has stopped: %s", lane.name, lane.gave_up)
+        if moved is None:
+            return 0
         logger.debug(
             "projection %s is at %d: %d events in %.1f ms",
-            projection.name,
-            batch.end,
-            len(batch.events),
+            lane.name,
+            moved.position,
+            moved.events,
             1000 * (time.monotonic() - started),
         )
-        return True
+        self._progress(lane.projection.name, moved.position, head)
+        return 1
 
-    def _stop(self, projection: Projection, error: HandlerFailed | UnreadableEvent) -> None:
-        failed = error.event if isinstance(error, HandlerFailed) else error
-        self.stopped[projection.name] = str(error)
-        logger.error("projection %s has stopped: %s", projection.name, error, exc_info=error)
-        with transaction.atomic(using=projection.using):
-            checkpoint_of(projection).stop(
-                failed.identity, "".join(traceback.format_exception(error))
-            )
-
-
-def read_batch(
-    store: EventStore, projections: Sequence[Projection], position: int, head: int, size: int
-) -> Batch:
-    """Read the next events behind ``position`` that any of the projections has a handler for.
-
-    Raises:
-        UnreadableEvent: one does not fit today's code.
-    """
-    reader = store.read().after(position).limit(size)
-    types = stored_types(projections, current_registry())
-    if types is not None:
-        reader = reader.of_type(*types)
-    stored = list(reader.stored())
-    events = list(decode_events(stored, current_registry()))
-    last = (stored[-1].position or 0) if stored else 0
-    # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
-    # the head that was known before.
-    return Batch(position, events, last if len(stored) == size else max(last, head))
+    def _reconnect(self) -> None:
+        self.store.reconnect()
+        for using in {projection.using for projection in self.projections}:
+            connections[using].close()
+        self._head_seen = -1
 
 
 def checkpoint_of(projection: Projection) -> Checkpoint:
-    """Return the projection's checkpoint, made if there is none."""
-    checkpoint: Checkpoint
-    checkpoint, _ = Checkpoint.objects.using(projection.using).get_or_create(
-        name=projection.name, defaults={"version": projection.version}
-    )
-    return checkpoint
-
-
-def stored_types(projections: Sequence[Projection], registry: Registry) -> frozenset[str] | None:
-    """Return the type names that may be stored for the events wanted; ``None``: any."""
-    wanted = {type for projection in projections for type in projection.handlers}
-    for upcaster in registry.upcasters:
-        if not upcaster.types:
-            return None
-        wanted |= upcaster.types
-    return frozenset(wanted)
-
-
-def _can_skip_locked(using: str) -> bool:
-    return connections[using].features.has_select_for_update_skip_locked
+    """Return the checkpoint of a projection that is not split, made if there is none."""
+    return checkpoints_of(projection, DjangoEventStore())[0]
 
 
 def catch_up(*names: str) -> None:

@@ -110,6 +110,14 @@ class Dialect:
         """Return a time in the form that this database compares its column with."""
         return connection.ops.adapt_datetimefield_value(value)
 
+    def peek(self, cursor: CursorWrapper) -> tuple[int, bool]:
+        """Return the last position, and whether there are events without one, in one small query."""
+        cursor.execute(
+            f"SELECT (SELECT MAX(position) FROM {POSITIONS}), EXISTS (SELECT 1 FROM {UNSEQUENCED})"
+        )
+        last, waiting = cursor.fetchone()
+        return last or 0, bool(waiting)
+
     def load(self, cursor: CursorWrapper, stream: str, from_version: int) -> list[StoredEvent]:
         """Read a stream without its positions."""
         cursor.execute(

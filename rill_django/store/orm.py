@@ -37,7 +37,7 @@ from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
 from rill_django.store.subscription import Subscription
-from rill_django.store.tables import Event, Position, Unsequenced
+from rill_django.store.tables import Event
 
 _DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
 
@@ -185,9 +185,15 @@ class DjangoEventStore:
 
     def head(self) -> int:
         """See `EventStore.head`."""
-        self.sequence()
-        last = Position.objects.using(self.using).aggregate(last=Max("position"))["last"]
-        return last or 0
+        last, is_waiting = self._peek()
+        if is_waiting and self._give_positions():
+            last, _ = self._peek()
+        return last
+
+    def _peek(self) -> tuple[int, bool]:
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).peek(cursor)
 
     def read(self) -> Reader:
         """See `EventStore.read`."""
@@ -207,14 +213,17 @@ class DjangoEventStore:
         Done in a transaction of its own. Inside a transaction of the caller's it is left to others,
         who would have to wait for the caller's end otherwise.
         """
+        if self._peek()[1]:
+            self._give_positions()
+
+    def _give_positions(self) -> bool:
+        """Do so; return whether it was tried."""
         connection = self._connection
-        dialect = dialect_of(connection)
-        if dialect.sequences_on_append or not Unsequenced.objects.using(self.using).exists():
-            return
         if _inside_callers_transaction(connection):
-            return
-        while dialect.sequence(connection):
+            return False
+        while dialect_of(connection).sequence(connection):
             pass
+        return True
 
     def subscribe(self, *, after: int = 0) -> Subscription:
         """See `EventStore.subscribe`."""

@@ -1,0 +1,95 @@
+"""Stretches of the log, as projections apply them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rill_django.domain.codec import decode_events
+from rill_django.domain.errors import UnreadableEvent
+from rill_django.domain.records import RecordedEvent
+from rill_django.domain.registry import Registry, current_registry
+from rill_django.projections.projection import Projection
+from rill_django.store.protocol import EventStore
+
+
+class Batch(NamedTuple):
+    """A stretch of the log.
+
+    Attributes:
+        start: position before its first event.
+        events: those of interest.
+        end: last position that it covers.
+        unreadable: set if the stretch is a single event that today's code cannot decode.
+    """
+
+    start: int
+    events: Sequence[RecordedEvent]
+    end: int
+    unreadable: UnreadableEvent | None = None
+
+    def of(self, is_wanted: Callable[[RecordedEvent], bool]) -> Batch:
+        """Return the same stretch with fewer events of interest."""
+        return self._replace(events=[event for event in self.events if is_wanted(event)])
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all its events are of one position: one stored event, maybe upcast to several."""
+        return not self.events or self.events[0].position == self.events[-1].position
+
+    def split_before(self, index: int) -> tuple[Batch, Batch]:
+        """Return the stretch up to the event with this index, and the one from it on.
+
+        Events of one position stay together; neither part is empty.
+        """
+        positions = [event.position for event in self.events]
+        index = positions.index(positions[index])
+        if index == 0:
+            index = len(positions) - positions[::-1].index(positions[0])
+        border = (positions[index] or 0) - 1
+        return (
+            Batch(self.start, self.events[:index], border),
+            Batch(border, self.events[index:], self.end),
+        )
+
+
+def read_batch(
+    store: EventStore, projections: Sequence[Projection], position: int, head: int, size: int
+) -> Batch:
+    """Read the next events behind ``position`` that any of the projections has a handler for.
+
+    An event that cannot be read ends the batch; if it is the first one, it is all of the batch.
+
+    Args:
+        position: last position that has been dealt with.
+        head: a position that is known to be in the log.
+        size: most events in the batch.
+    """
+    reader = store.read().after(position).limit(size)
+    types = stored_types(projections, current_registry())
+    if types is not None:
+        reader = reader.of_type(*types)
+    stored = list(reader.stored())
+    events: list[RecordedEvent] = []
+    for one in stored:
+        try:
+            events.extend(decode_events([one], current_registry()))
+        except UnreadableEvent as error:
+            at = one.position or 0
+            if events:
+                return Batch(position, events, at - 1)
+            return Batch(position, [], at, error)
+    last = (stored[-1].position or 0) if stored else 0
+    # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
+    # the head that was known before.
+    return Batch(position, events, last if len(stored) == size else max(last, head))
+
+
+def stored_types(projections: Sequence[Projection], registry: Registry) -> frozenset[str] | None:
+    """Return the type names that may be stored for the events wanted; ``None``: any."""
+    wanted = {type for projection in projections for type in projection.handlers}
+    for upcaster in registry.upcasters:
+        if not upcaster.types:
+            return None
+        wanted |= upcaster.types
+    return frozenset(wanted)

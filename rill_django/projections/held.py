@@ -1,0 +1,53 @@
+"""Events that a projection could not apply: parked for later, or skipped by somebody's decision."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class ParkedEvent(models.Model):
+    """An event that waits, because a handler failed on it or on an earlier one of the same key."""
+
+    projection = models.CharField(_("projection"), max_length=255)
+    partition = models.PositiveSmallIntegerField(_("partition"), default=0)
+    position = models.BigIntegerField(_("position"))
+    event = models.CharField(_("event"), max_length=300)
+    keys = models.JSONField(_("keys"))
+    error = models.TextField(_("error"), blank=True)
+    parked_at = models.DateTimeField(_("parked at"), default=timezone.now)
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("parked event")
+        verbose_name_plural = _("parked events")
+        ordering = ("projection", "position")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("projection", "partition", "position"), name="rill_django_parked_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.event} for {self.projection}"
+
+
+class SkippedEvent(models.Model):
+    """An event that a projection will never apply, because somebody decided so."""
+
+    projection = models.CharField(_("projection"), max_length=255)
+    position = models.BigIntegerField(_("position"))
+    event = models.CharField(_("event"), max_length=300)
+    error = models.TextField(_("error"), blank=True)
+    reason = models.TextField(_("reason"))
+    skipped_at = models.DateTimeField(_("skipped at"), default=timezone.now)
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("skipped event")
+        verbose_name_plural = _("skipped events")
+        ordering = ("projection", "position")
+
+    def __str__(self) -> str:
+        return f"{self.event} for {self.projection}"

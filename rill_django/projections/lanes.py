@@ -1,0 +1,227 @@
+"""One projection, or one partition of it, on its way through the log."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+from zlib import crc32
+
+from django.db import DatabaseError, connections, transaction
+
+from rill_django.domain.records import RecordedEvent
+from rill_django.domain.registry import current_registry
+from rill_django.projections.batches import Batch, stored_types
+from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.held import ParkedEvent
+from rill_django.projections.projection import HandlerFailed, OnError, Projection
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class ConnectionLost(Exception):
+    """The database is gone, which is nobody's handler's fault."""
+
+
+def pause_after(failures: int) -> float:
+    """Return how many seconds to wait before trying again; longer every time, and never the same."""
+    pause = min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
+    return pause * random.uniform(0.5, 1.0)
+
+
+class Moved(NamedTuple):
+    """How far a lane has come: its new position, and the number of events dealt with."""
+
+    position: int
+    events: int
+
+
+class Lane:
+    """Applies batches to a projection, and deals with handlers that fail.
+
+    Args:
+        projection: what is kept up to date.
+        partition: which part of it.
+        tries: how often an event is tried before it is given up.
+    """
+
+    def __init__(self, projection: Projection, partition: int, tries: int) -> None:
+        self.projection = projection
+        self.partition = partition
+        self._tries = tries
+        self._failures = 0
+        self._moved: Moved | None = None
+        self.due = 0.0
+        """When to try again, by the monotonic clock."""
+        self.gave_up = ""
+        """Why it stands still, if it does."""
+
+    @property
+    def name(self) -> str:
+        """The projection's name, with the partition if there are several."""
+        if self.projection.partitions == 1:
+            return self.projection.name
+        return f"{self.projection.name} {self.partition + 1}/{self.projection.partitions}"
+
+    @cached_property
+    def _is_split(self) -> bool:
+        return self.projection.partitions > 1
+
+    def wants(self, event: RecordedEvent) -> bool:
+        """Whether the event is for this projection and partition."""
+        if event.type not in self.projection.handlers:
+            return False
+        if not self._is_split:
+            return True
+        (key, *_) = self.projection.keys_of(event) or ("",)
+        return partition_of(key, self.projection.partitions) == self.partition
+
+    def advance(self, batch: Batch) -> Moved | None:
+        """Apply a batch, as far as that goes; return how far, or ``None`` for nowhere.
+
+        Raises:
+            ConnectionLost: the database is gone.
+        """
+        if batch.unreadable is not None and not self._may_want(batch.unreadable.type):
+            batch = Batch(batch.start, (), batch.end)
+        self._moved = None
+        self._advance(batch.of(self.wants))
+        return self._moved
+
+    def _may_want(self, type: str) -> bool:
+        types = stored_types([self.projection], current_registry())
+        return types is None or type in types
+
+    def _note(self, batch: Batch) -> bool:
+        before = self._moved.events if self._moved else 0
+        self._moved = Moved(batch.end, before + len(batch.events))
+        return True
+
+    def _advance(self, batch: Batch) -> bool:
+        """Return whether the end of the batch was reached."""
+        try:
+            if not self._apply(batch):
+                return False  # Another worker is at it.
+        except Exception as error:
+            self._raise_if_connection_is_lost(error)
+            if not batch.is_single:
+                return self._advance_in_parts(batch, error)
+            return self._deal_with(batch, error)
+        self._failures = 0
+        return self._note(batch)
+
+    def _advance_in_parts(self, batch: Batch, error: Exception) -> bool:
+        """Find the event that fails: the handler has named it, or the batch is halved until it is."""
+        border = len(batch.events) // 2
+        if isinstance(error, HandlerFailed):
+            culprit = next(
+                (index for index, one in enumerate(batch.events) if one is error.event), border
+            )
+            border = culprit
+        first, rest = batch.split_before(border)
+        return self._advance(first) and self._advance(rest)
+
+    def _apply(self, batch: Batch) -> bool:
+        """Apply a batch and move the checkpoint, in one transaction."""
+        if batch.unreadable is not None:
+            raise batch.unreadable
+        with transaction.atomic(using=self.projection.using):
+            checkpoint = self._lock(batch.start)
+            if checkpoint is None:
+                return False
+            events = batch.events
+            if self.projection.on_error is OnError.PARK:
+                events = self._park_those_behind(events)
+            self.projection.apply(events)
+            checkpoint.move_to(batch.end)
+        return True
+
+    def _lock(self, position: int) -> Checkpoint | None:
+        """Lock the checkpoint, if it is where it is thought to be and nobody else has it."""
+        using = self.projection.using
+        features = connections[using].features
+        return (
+            Checkpoint.objects.using(using)
+            .select_for_update(skip_locked=features.has_select_for_update_skip_locked)
+            .filter(
+                name=self.projection.name,
+                partition=self.partition,
+                partitions=self.projection.partitions,
+                is_beside=False,
+                position=position,
+            )
+            .first()
+        )
+
+    def _park_those_behind(self, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
+        """Park the events whose key has one waiting; return the others."""
+        parked = ParkedEvent.objects.using(self.projection.using).filter(
+            projection=self.projection.name
+        )
+        waiting = {key for keys in parked.values_list("keys", flat=True) for key in keys}
+        if not waiting:
+            return list(events)
+        free = []
+        for _, group in groupby(events, key=attrgetter("position")):
+            together = list(group)
+            keys = self._keys_of(together)
+            if waiting.isdisjoint(keys):
+                free.extend(together)
+            else:
+                waiting.update(keys)
+                self._park(together, "")
+        return free
+
+    def _keys_of(self, events: Iterable[RecordedEvent]) -> list[str]:
+        return sorted({key for event in events for key in self.projection.keys_of(event)})
+
+    def _park(self, events: Sequence[RecordedEvent], error: str) -> None:
+        ParkedEvent.objects.using(self.projection.using).create(
+            projection=self.projection.name,
+            partition=self.partition,
+            position=events[0].position or 0,
+            event=events[0].identity,
+            keys=self._keys_of(events),
+            error=error,
+        )
+
+    def _deal_with(self, batch: Batch, error: Exception) -> bool:
+        """Try the event again later, or give it up: park it, or stop."""
+        self._failures += 1
+        if self._failures < self._tries:
+            self.due = time.monotonic() + pause_after(self._failures)
+            return False
+        self._failures = 0
+        details = "".join(traceback.format_exception(error))
+        using = self.projection.using
+        with transaction.atomic(using=using):
+            checkpoint = self._lock(batch.start)
+            if checkpoint is None:
+                return False
+            if self.projection.on_error is OnError.PARK and batch.events:
+                self._park(batch.events, details)
+                checkpoint.move_to(batch.end)
+                return self._note(batch)
+            identity = batch.events[0].identity if batch.events else ""
+            checkpoint.stop(getattr(error, "identity", identity), details)
+        self.gave_up = str(error)
+        return False
+
+    def _raise_if_connection_is_lost(self, error: Exception) -> None:
+        causes = (error, error.__cause__)
+        if not any(isinstance(cause, DatabaseError) for cause in causes):
+            return
+        connection = connections[self.projection.using]
+        if connection.connection is None or not connection.is_usable():
+            raise ConnectionLost(str(error)) from error
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition that a key belongs to, the same in every process and for ever."""
+    return crc32(key.encode()) % partitions

@@ -1,0 +1,129 @@
+"""Taking up a projection that stands still, and events that were parked, exactly where they are."""
+
+from __future__ import annotations
+
+import traceback
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from rill_django.domain.codec import decode_events
+from rill_django.domain.errors import RillError
+from rill_django.domain.records import RecordedEvent
+from rill_django.domain.registry import current_registry
+from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.held import ParkedEvent, SkippedEvent
+from rill_django.projections.projection import Projection
+from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EventStore
+
+
+class NothingToSkip(RillError, LookupError):
+    """The projection neither stands still at that event, nor is it parked."""
+
+
+class Retried(NamedTuple):
+    """What became of a retry.
+
+    Attributes:
+        resumed: partitions that stood still, and that a worker takes up again.
+        applied: parked events that are applied now.
+        still_parked: those that are not.
+    """
+
+    resumed: int
+    applied: int
+    still_parked: int
+
+
+def retry(projection: Projection, *, store: EventStore | None = None) -> Retried:
+    """Have a worker take up what stands still, and apply the parked events, in order.
+
+    A parked event that fails again stays, and those behind it. Each is applied in a transaction with
+    its removal, so that it takes effect exactly once.
+    """
+    store = store or DjangoEventStore()
+    using = projection.using
+    with transaction.atomic(using=using):
+        stopped = list(_checkpoints(projection).filter(state=State.STOPPED))
+        for checkpoint in stopped:
+            checkpoint.resume()
+    applied = 0
+    blocked: set[str] = set()
+    parked = ParkedEvent.objects.using(using).filter(projection=projection.name)
+    for pk in parked.order_by("position").values_list("pk", flat=True):
+        with transaction.atomic(using=using):
+            # Whoever applies events of the projection holds this lock, so none gets in between.
+            list(_checkpoints(projection))
+            waiting = parked.filter(pk=pk).first()
+            if waiting is None or not blocked.isdisjoint(waiting.keys):
+                blocked.update(waiting.keys if waiting else ())
+                continue
+            error = _apply(projection, waiting, store)
+            if error is None:
+                waiting.delete()
+                applied += 1
+            else:
+                blocked.update(waiting.keys)
+                waiting.error = error
+                waiting.save(update_fields=("error",))
+    return Retried(len(stopped), applied, parked.count())
+
+
+def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
+    """Decide that the projection will never apply an event that it stands still at or has parked.
+
+    Args:
+        event: ``stream@version``.
+        reason: why; it is kept.
+
+    Raises:
+        NothingToSkip: it does not wait for that event.
+    """
+    using = projection.using
+    with transaction.atomic(using=using):
+        checkpoints = list(_checkpoints(projection))
+        parked = ParkedEvent.objects.using(using).filter(projection=projection.name, event=event)
+        first = parked.order_by("position").first()
+        if first is not None:
+            position, error = first.position, first.error
+            parked.delete()
+        else:
+            at = next((one for one in checkpoints if one.failed_event == event), None)
+            if at is None:
+                raise NothingToSkip(
+                    f"{projection.name} neither stands still at {event!r} nor has it parked."
+                )
+            position, error = _position_of(event), at.error
+            at.move_to(position)
+        return SkippedEvent.objects.using(using).create(
+            projection=projection.name, position=position, event=event, error=error, reason=reason
+        )
+
+
+def _checkpoints(projection: Projection) -> QuerySet[Checkpoint]:
+    live = Checkpoint.objects.using(projection.using).filter(name=projection.name, is_beside=False)
+    return live.select_for_update()
+
+
+def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> str | None:
+    """Apply a parked event; return the error's traceback, or ``None``."""
+    try:
+        with transaction.atomic(using=projection.using):
+            projection.apply(_read(waiting, store))
+    except Exception as error:
+        return "".join(traceback.format_exception(error))
+    return None
+
+
+def _read(waiting: ParkedEvent, store: EventStore) -> list[RecordedEvent]:
+    stored = store.read().after(waiting.position - 1).limit(1).stored()
+    return list(decode_events(stored, current_registry()))
+
+
+def _position_of(event: str) -> int:
+    stream, _, version = event.rpartition("@")
+    reader = DjangoEventStore().read().stream(stream).from_version(int(version)).limit(1)
+    (stored,) = reader.stored()
+    return stored.position or 0
