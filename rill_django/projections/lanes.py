@@ -31,7 +31,7 @@ class ConnectionLost(Exception):
 
 def pause_after(failures: int) -> float:
     """Return how many seconds to wait before trying again; longer every time, and never the same."""
-    pause = min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
+    pause: float = min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
     return pause * random.uniform(0.5, 1.0)
 
 
@@ -146,7 +146,7 @@ class Lane:
         """Lock the checkpoint, if it is where it is thought to be and nobody else has it."""
         using = self.projection.using
         features = connections[using].features
-        return (
+        found: Checkpoint | None = (
             Checkpoint.objects.using(using)
             .select_for_update(skip_locked=features.has_select_for_update_skip_locked)
             .filter(
@@ -158,6 +158,7 @@ class Lane:
             )
             .first()
         )
+        return found
 
     def _park_those_behind(self, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
         """Park the events whose key has one waiting; return the others."""

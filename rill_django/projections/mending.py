@@ -97,14 +97,18 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
                 )
             position, error = _position_of(event), at.error
             at.move_to(position)
-        return SkippedEvent.objects.using(using).create(
+        skipped: SkippedEvent = SkippedEvent.objects.using(using).create(
             projection=projection.name, position=position, event=event, error=error, reason=reason
         )
+        return skipped
 
 
 def _checkpoints(projection: Projection) -> QuerySet[Checkpoint]:
-    live = Checkpoint.objects.using(projection.using).filter(name=projection.name, is_beside=False)
-    return live.select_for_update()
+    checkpoints: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
+        name=projection.name, is_beside=False
+    )
+    locked: QuerySet[Checkpoint] = checkpoints.select_for_update()
+    return locked
 
 
 def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> str | None:

@@ -216,3 +216,15 @@ def catch_up(*names: str) -> None:
     worker.run_until_caught_up()
     for name, error in worker.stopped.items():
         raise ProjectionStopped(f"{name} has stopped: {error}")
+
+
+__all__ = [
+    "Batch",
+    "Progress",
+    "ProjectionStopped",
+    "ProjectionWorker",
+    "Stop",
+    "catch_up",
+    "checkpoint_of",
+    "read_batch",
+]

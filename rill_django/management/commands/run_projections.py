@@ -22,9 +22,11 @@ class Command(BaseCommand):
         parser.add_argument("names", nargs="*", help="projections to run; default: all")
         parser.add_argument(
             "--once",
+            "--until-caught-up",
             action="store_true",
             help="stop when all are caught up; exit code 1 if one could not be",
         )
+        parser.add_argument("--database", help="only projections that are kept in this database")
         parser.add_argument(
             "--batch-size", type=positive_integer, help="most events applied in one transaction"
         )
@@ -38,7 +40,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
         try:
-            worker = ProjectionWorker(options["names"], batch_size=options["batch_size"])
+            worker = ProjectionWorker(
+                options["names"], database=options["database"], batch_size=options["batch_size"]
+            )
         except UnknownProjection as error:
             raise CommandError(str(error)) from None
         if not worker.projections:

@@ -1,0 +1,111 @@
+"""Workers that are killed at any moment, and connections that are cut: each event takes effect once.
+
+``RILL_TEST_KILLS`` says how often; a few times by default, since it takes long.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from rill_django import Ok
+from rill_django.models import Checkpoint
+from rill_django.projections.worker import catch_up
+from rill_django.store.orm import DjangoEventStore
+from tests.bank.domain import Account
+from tests.bank.models import AuditLine, Balance
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KILLS = int(os.environ.get("RILL_TEST_KILLS", "12"))
+NUMBERS = [str(number) for number in range(20)]
+
+# Forks a worker that has everything imported, lets it work for a moment, and kills it.
+NURSERY = """
+import os, random, signal, sys, time
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+from django.conf import settings
+database = settings.DATABASES["default"]
+database["NAME"] = os.environ["RILL_TEST_NAME"]
+if "postgresql" in database["ENGINE"]:
+    database.setdefault("OPTIONS", {})["application_name"] = "rill_worker"
+import django
+django.setup()
+from threading import Event
+from rill_django.projections.worker import ProjectionWorker
+rounds, seed = int(sys.argv[1]), int(sys.argv[2])
+chance = random.Random(seed)
+for _ in range(rounds):
+    child = os.fork()
+    if not child:
+        worker = ProjectionWorker(["bank.Audit", "bank.Balances"], batch_size=chance.choice([1, 7, 50]))
+        worker.run(Event(), poll_interval=0.001)
+    time.sleep(chance.uniform(0.02, 0.25))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def cut_connections():
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE application_name = 'rill_worker'"
+            )
+            return cursor.fetchone()[0]
+    return 0
+
+
+def write(turn):
+    number = NUMBERS[turn % len(NUMBERS)]
+    if turn < len(NUMBERS):
+        return Account.open.transact(number, f"owner {number}")
+    return Account.deposit.transact(number, turn % 9 + 1)
+
+
+def test_nothing_is_lost_or_doubled_by_kills_and_cuts():
+    seed = int(time.time())
+    print(f"seed {seed}")
+    nursery = subprocess.Popen(
+        [sys.executable, "-c", NURSERY, str(KILLS), str(seed)],
+        env={**os.environ, "RILL_TEST_NAME": str(connection.settings_dict["NAME"])},
+        cwd=settings.BASE_DIR,
+    )
+    try:
+        turn = cuts = 0
+        while nursery.poll() is None:
+            assert isinstance(write(turn), Ok)
+            turn += 1
+            if turn % 40 == 0:
+                cuts += cut_connections()
+    finally:
+        nursery.kill()
+    assert nursery.returncode == 0
+    assert turn > len(NUMBERS)
+    by_killed_workers = Checkpoint.objects.get(name="bank.Audit").position
+    assert by_killed_workers > 0
+
+    catch_up("bank.Audit", "bank.Balances")
+    events = list(DjangoEventStore().read())
+    lines = list(AuditLine.objects.order_by("pk").values_list("position", flat=True))
+    assert lines == [event.position for event in events] == list(range(1, len(events) + 1))
+    balances, moves = Counter(), Counter()
+    for event in events:
+        if event.type == "bank.Account.deposited":
+            balances[event.number] += event.amount
+            moves[event.number] += 1
+    assert {
+        row.number: (row.owner, row.balance, row.movements) for row in Balance.objects.all()
+    } == {
+        number: (f"owner {number}", Decimal(balances[number]), moves[number]) for number in NUMBERS
+    }
+    print(
+        f"{KILLS} kills, {cuts} cuts, {by_killed_workers} of {len(events)} events by killed workers"
+    )
