@@ -58,6 +58,12 @@ class Dialect:
     sequences_on_append: bool
     """Whether events get their positions in the transaction that appends them."""
 
+    log_source: str
+    """Positions ``p`` joined with events ``e``, in a form that makes the database begin with positions.
+
+    Left to itself it may sort all events to find the first thousand, above all while it has no
+    statistics yet: 130 ms a page instead of 4, as measured on PostgreSQL.
+    """
     protection: tuple[str, ...]
     """Statements that make the database itself refuse to change or delete events."""
     removal: tuple[str, ...]
@@ -154,16 +160,18 @@ class Dialect:
     ) -> list[StoredEvent]:
         """Read a selection, by key."""
         conditions, parameters = self._conditions(connection, selection)
-        place = "p.position" if selection.stream is None else "e.version"
-        join = "JOIN" if selection.stream is None else "LEFT JOIN"
+        if selection.stream is None:
+            place, source = "p.position", self.log_source
+        else:
+            place = "e.version"
+            source = f"{EVENTS} e LEFT JOIN {POSITIONS} p ON p.event_id = e.id"
         direction = "DESC" if selection.backwards else "ASC"
         limit = "" if selection.limit is None else f" LIMIT {selection.limit:d}"
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
         cursor.execute(
             f"SELECT e.stream, e.version, p.position, e.type, {self.json_text.format('e.data')}, "
             f"{self.json_text.format('e.metadata')}, {self.time_text.format('e.recorded_at')} "
-            f"FROM {EVENTS} e {join} {POSITIONS} p ON p.event_id = e.id "
-            f"{where}ORDER BY {place} {direction}{limit}",
+            f"FROM {source} {where}ORDER BY {place} {direction}{limit}",
             parameters,
         )
         return [

@@ -69,6 +69,7 @@ class MySQL(Dialect):
     vendor = "mysql"
     sequences_on_append = False
     appends_in_one_statement = False
+    log_source = f"{POSITIONS} p STRAIGHT_JOIN {EVENTS} e ON e.id = p.event_id"
     protection = tuple(
         f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} FOR EACH ROW "
         f"IF @rill_django_flushing IS NULL THEN "

@@ -75,6 +75,10 @@ class PostgreSQL(Dialect):
     time_text = "{}::text" if sys.version_info >= (3, 11) else "{}"
     sequences_on_append = False
     appends_in_one_statement = True
+    log_source = (
+        f"{POSITIONS} p CROSS JOIN LATERAL "
+        f"(SELECT * FROM {EVENTS} inner_e WHERE inner_e.id = p.event_id OFFSET 0) e"
+    )
     protection = (
         f"""
         CREATE FUNCTION {EVENTS}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$

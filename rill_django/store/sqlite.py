@@ -44,6 +44,7 @@ class SQLite(Dialect):
     vendor = "sqlite"
     sequences_on_append = True
     appends_in_one_statement = False
+    log_source = f"{POSITIONS} p CROSS JOIN {EVENTS} e ON e.id = p.event_id"
     protection = tuple(
         f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} "
         f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
