@@ -163,10 +163,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "unsequenced events",
             },
         ),
-        migrations.AddIndex(
-            model_name="event",
-            index=models.Index(fields=["recorded_at"], name="rill_django_event_recorded_at"),
-        ),
         migrations.AddConstraint(
             model_name="event",
             constraint=models.UniqueConstraint(

@@ -87,7 +87,6 @@ class Event(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("stream", "version"), name=LOST_RACE_CONSTRAINT),
         )
-        indexes = (models.Index(fields=("recorded_at",), name="rill_django_event_recorded_at"),)
 
     def __str__(self) -> str:
         return f"{self.stream}@{self.version}"

@@ -72,3 +72,12 @@ def test_streams_are_compared_byte_by_byte():
             "WHERE table_name = 'rill_django_event' AND column_name IN ('stream', 'type')"
         )
         assert cursor.fetchall() == [("C",), ("C",)]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has such an index")
+def test_times_are_searched_by_an_index_that_costs_next_to_nothing():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexdef FROM pg_indexes WHERE indexname = 'rill_django_event_recorded_at'"
+        )
+        assert "USING brin (recorded_at)" in cursor.fetchone()[0]
