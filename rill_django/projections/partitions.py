@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
@@ -18,6 +18,27 @@ logger = logging.getLogger("rill_django.projections")
 BATCH_SIZE = 1_000
 
 
+def all_checkpoints(
+    projections: Sequence[Projection], store: EventStore
+) -> Mapping[str, Sequence[Checkpoint]]:
+    """Return the checkpoints of several projections by name, in one query for each database."""
+    by_name: dict[str, list[Checkpoint]] = {one.name: [] for one in projections}
+    for using in {one.using for one in projections}:
+        live = Checkpoint.objects.using(using).filter(name__in=by_name, is_beside=False)
+        for checkpoint in live.order_by("partition"):
+            by_name[checkpoint.name].append(checkpoint)
+    return {
+        one.name: by_name[one.name]
+        if _is_complete(by_name[one.name], one.partitions)
+        else checkpoints_of(one, store)
+        for one in projections
+    }
+
+
+def _is_complete(found: Sequence[Checkpoint], partitions: int) -> bool:
+    return len(found) == partitions and all(one.partitions == partitions for one in found)
+
+
 def checkpoints_of(projection: Projection, store: EventStore) -> Sequence[Checkpoint]:
     """Return the projection's checkpoints in the order of its partitions, made if there are none.
 
@@ -27,11 +48,11 @@ def checkpoints_of(projection: Projection, store: EventStore) -> Sequence[Checkp
     live = Checkpoint.objects.using(projection.using).filter(name=projection.name, is_beside=False)
     found = list(live.order_by("partition"))
     number = projection.partitions
-    if len(found) == number and all(one.partitions == number for one in found):
+    if _is_complete(found, number):
         return found
     with transaction.atomic(using=projection.using):
         found = list(live.select_for_update().order_by("partition"))
-        if len(found) != number or any(one.partitions != number for one in found):
+        if not _is_complete(found, number):
             _split_anew(projection, found, store)
     return list(live.order_by("partition"))
 

@@ -14,7 +14,7 @@ from rill_django.domain.errors import RillError
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.lanes import ConnectionLost, Lane, pause_after
-from rill_django.projections.partitions import checkpoints_of
+from rill_django.projections.partitions import all_checkpoints, checkpoints_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
@@ -156,20 +156,17 @@ class ProjectionWorker:
     def _running(self, head: int, now: float) -> list[tuple[Lane, Checkpoint]]:
         """Return those that have something to do, with their checkpoints."""
         found = []
-        for projection in self.projections:
-            checkpoints = checkpoints_of(projection, self.store)
-            for lane in self._lanes:
-                if lane.projection is not projection:
-                    continue
-                checkpoint = checkpoints[lane.partition]
-                if checkpoint.state == State.STOPPED and not self._is_fresh:
-                    lane.due = 0.0
-                    lane.gave_up = lane.gave_up or checkpoint.error.strip().rpartition("\n")[2]
-                    continue
-                lane.gave_up = ""
-                if checkpoint.position < head and lane.due <= now:
-                    lane.due = 0.0
-                    found.append((lane, checkpoint))
+        checkpoints = all_checkpoints(self.projections, self.store)
+        for lane in self._lanes:
+            checkpoint = checkpoints[lane.projection.name][lane.partition]
+            if checkpoint.state == State.STOPPED and not self._is_fresh:
+                lane.due = 0.0
+                lane.gave_up = lane.gave_up or checkpoint.error.strip().rpartition("\n")[2]
+                continue
+            lane.gave_up = ""
+            if checkpoint.position < head and lane.due <= now:
+                lane.due = 0.0
+                found.append((lane, checkpoint))
         self._is_fresh = False
         return found
 
