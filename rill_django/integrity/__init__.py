@@ -1,0 +1,1 @@
+"""Proving that the log is whole, and carrying it from one database to another."""

@@ -1,0 +1,203 @@
+"""Lines into the log: batch by batch, each all or nothing, in the order of the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from django.db import transaction
+
+from rill_django.domain.errors import RillError
+from rill_django.domain.records import NewEvent
+from rill_django.integrity.lines import Incoming, MalformedLine, from_line
+from rill_django.integrity.lookup import events_at, versions_of
+from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EMPTY_STREAM, Append, WrongExpectedVersion
+
+TRIES = 5
+"""How often a batch is planned anew when others append to its streams meanwhile."""
+
+Identity = tuple[str, int]
+
+
+class ImportRefused(RillError, ValueError):
+    """A line cannot be imported. Nothing of its batch was stored.
+
+    Attributes:
+        number: of the line, from 1.
+        reason: what is wrong.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        self.number = number
+        self.reason = reason
+        super().__init__(f"line {number:,}: {reason}")
+
+    def __reduce__(self) -> tuple[type[ImportRefused], tuple[int, str]]:
+        return type(self), (self.number, self.reason)
+
+
+def plan(
+    batch: Iterable[Incoming],
+    versions: Mapping[str, int],
+    stored: Mapping[Identity, NewEvent],
+) -> list[Incoming]:
+    """Return the events that have to be appended; the others are there already.
+
+    Args:
+        batch: what was read.
+        versions: of the last event of each stream that has any.
+        stored: the events of the batch that are there, in canonical form.
+
+    Raises:
+        ImportRefused: an event is there and says something else, or one before it is missing.
+    """
+    last = dict(versions)
+    there = dict(stored)
+    new: list[Incoming] = []
+    for one in batch:
+        version = last.get(one.stream, EMPTY_STREAM)
+        identity = one.stream, one.version
+        if one.version <= version:
+            # What an earlier batch of a dry run would have stored cannot be compared.
+            if there.get(identity, one.event) != one.event:
+                raise ImportRefused(one.number, _difference(one, there[identity]))
+        elif one.version > version + 1:
+            at = "has no events" if version == EMPTY_STREAM else f"ends at version {version}"
+            raise ImportRefused(
+                one.number,
+                f"{one.identity} leaves a gap: the stream {at}, so version {version + 1} is next",
+            )
+        else:
+            last[one.stream] = one.version
+            there[identity] = one.event
+            new.append(one)
+    return new
+
+
+def _difference(one: Incoming, there: NewEvent) -> str:
+    names = [
+        name
+        for name in one.event.__struct_fields__
+        if getattr(one.event, name) != getattr(there, name)
+    ]
+    differing = ", ".join("time" if name == "recorded_at" else name for name in names)
+    return f"{one.identity} is there already, but with other content: {differing}"
+
+
+def is_consecutive(batch: Iterable[Incoming]) -> bool:
+    """Whether the events of each stream follow on each other, so that all of them may be new."""
+    last: dict[str, int] = {}
+    for one in batch:
+        if last.setdefault(one.stream, one.version - 1) != one.version - 1:
+            return False
+        last[one.stream] = one.version
+    return True
+
+
+def runs(events: Iterable[Incoming]) -> Iterator[list[Append]]:
+    """Yield appends of which each names a stream once, and which keep the order together."""
+    run: dict[str, list[Incoming]] = {}
+    previous = ""
+    for event in events:
+        if event.stream in run and event.stream != previous:
+            yield [_append(part) for part in run.values()]
+            run = {}
+        run.setdefault(event.stream, []).append(event)
+        previous = event.stream
+    if run:
+        yield [_append(part) for part in run.values()]
+
+
+def _append(events: Sequence[Incoming]) -> Append:
+    first = events[0]
+    return Append(first.stream, first.version - 1, [one.event for one in events])
+
+
+class Import:
+    """Reads lines and appends what is not there yet.
+
+    Args:
+        store: where to.
+        batch_size: lines that are stored in one transaction.
+        dry_run: check everything, store nothing.
+
+    Attributes:
+        lines: read and done with so far.
+        imported: events appended so far; with ``dry_run``: that would have been.
+        present: events that were there already.
+    """
+
+    def __init__(
+        self, store: DjangoEventStore, *, batch_size: int = 1_000, dry_run: bool = False
+    ) -> None:
+        self._store = store
+        self._batch_size = batch_size
+        self._dry_run = dry_run
+        self._imagined: dict[str, int] = {}
+        self._looks_first = dry_run
+        self.lines = self.imported = self.present = 0
+
+    def run(self, lines: Iterable[bytes]) -> Iterator[int]:
+        """Yield the number of lines done, after every batch.
+
+        Raises:
+            ImportRefused: nothing of the batch was stored; the batches before it are.
+        """
+        numbered = enumerate(lines, start=1)
+        while part := list(islice(numbered, self._batch_size)):
+            batch = [_read(number, line) for number, line in part if not line.isspace()]
+            if batch:
+                imported = self._import(batch)
+                self.imported += imported
+                self.present += len(batch) - imported
+            self.lines = part[-1][0]
+            yield self.lines
+
+    def _import(self, batch: Sequence[Incoming]) -> int:
+        # The append itself checks versions, so what is probably new need not be looked up before.
+        if not self._looks_first and is_consecutive(batch) and self._append(batch) is None:
+            return len(batch)
+        moved = None
+        for _ in range(TRIES):
+            new = self._planned(batch)
+            if self._dry_run:
+                self._imagined.update((one.stream, one.version) for one in new)
+                return len(new)
+            self._looks_first = len(new) < len(batch)
+            moved = self._append(new)
+            if moved is None:
+                return len(new)
+        number = next(one.number for one in batch if one.stream == moved)
+        raise ImportRefused(number, f"others keep appending to {moved}")
+
+    def _append(self, events: Sequence[Incoming]) -> str | None:
+        """Append all or none; return the stream that was at another version, if one was."""
+        try:
+            with transaction.atomic(using=self._store.using):
+                for run in runs(events):
+                    self._store.append_all(run)
+        except WrongExpectedVersion as lost:
+            return lost.stream
+        return None
+
+    def _planned(self, batch: Sequence[Incoming]) -> list[Incoming]:
+        versions = versions_of(self._store, {one.stream for one in batch})
+        there = {
+            (one.stream, one.version)
+            for one in batch
+            if one.version <= versions.get(one.stream, EMPTY_STREAM)
+        }
+        stored = events_at(self._store, there)
+        for one in batch:
+            imagined = self._imagined.get(one.stream, EMPTY_STREAM)
+            if imagined > versions.get(one.stream, EMPTY_STREAM):
+                versions[one.stream] = imagined
+        return plan(batch, versions, stored)
+
+
+def _read(number: int, line: bytes) -> Incoming:
+    try:
+        return from_line(line, number)
+    except MalformedLine as error:
+        raise ImportRefused(number, str(error)) from error

@@ -1,0 +1,81 @@
+"""``manage.py verify_events``: proves that the log of events is whole."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from rill_django.integrity.findings import Findings
+from rill_django.integrity.verification import verify
+from rill_django.management.arguments import positive_integer
+from rill_django.management.progress import Progress
+from rill_django.store.orm import DjangoEventStore
+
+
+class Command(BaseCommand):
+    """A shell round `verify`."""
+
+    help = (
+        "Reads the whole log of events and proves that nothing is missing, everything is in order, and "
+        "today's code can read it. Others may write meanwhile. Exit code 1: there is damage."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """See Django."""
+        parser.add_argument(
+            "--workers",
+            type=positive_integer,
+            default=1,
+            metavar="N",
+            help="processes that check at the same time; default: 1",
+        )
+        parser.add_argument("--format", choices=("text", "json"), default="text")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """See Django."""
+        quiet = options["verbosity"] == 0
+        # Not on stdout: that is for the report.
+        shown = nullcontext() if quiet else Progress(self.stderr, "verifying", "positions")
+        try:
+            with shown as progress:
+                findings = verify(
+                    DjangoEventStore(),
+                    workers=options["workers"],
+                    progress=progress.advance_to if progress else lambda done, head: None,
+                )
+        except ImproperlyConfigured as error:
+            raise CommandError(f"{error} Or leave --workers out.") from error
+        except BrokenProcessPool as error:
+            raise CommandError(
+                "A worker was killed, maybe for want of memory. Try fewer --workers."
+            ) from error
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(findings.to_dict(), indent=2, ensure_ascii=False))
+        else:
+            self._report(findings)
+        if not findings.is_whole:
+            raise CommandError(
+                "The log is damaged. Stop writing to it, keep a copy as it is, and compare it with a "
+                "backup; docs/integrity.md says what each kind of damage means."
+            )
+
+    def _report(self, findings: Findings) -> None:
+        waiting = f"; {findings.waiting:,} wait for their positions" if findings.waiting else ""
+        self.stdout.write(
+            f"{findings.events:,} events in {findings.streams:,} streams were read{waiting}."
+        )
+        if findings.unknown_types:
+            number = sum(findings.unknown_types.values())
+            self.stdout.write(f"{number:,} are of types that today's code does not know:")
+            for type, count in sorted(findings.unknown_types.items()):
+                self.stdout.write(f"  {type}: {count:,}")
+        for kind, found in findings.in_order():
+            self.stdout.write(self.style.ERROR(f"{kind.value}: {found.count:,} × {kind.meaning}"))
+            self.stdout.write(f"  first: {found.first}")
+        if findings.is_whole:
+            self.stdout.write(self.style.SUCCESS("The log is whole."))

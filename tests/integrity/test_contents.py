@@ -1,0 +1,254 @@
+"""What events say is checked by today's code."""
+
+from datetime import date
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from rill_django import Aggregate, RawEvent, event, key, upcast
+from rill_django.domain.records import StoredEvent
+from rill_django.integrity.contents import ContentCheck
+from rill_django.integrity.findings import Damage, Findings
+from rill_django.integrity.names import fault_of_stream
+from rill_django.testing import isolated_registry
+from tests.integrity.logs import NOON
+
+
+@pytest.fixture(autouse=True)
+def registry():
+    with isolated_registry() as registry:
+
+        class Account(Aggregate, name="bank.Account"):
+            number: str = key()
+
+            @event
+            def opened(self, owner: str):
+                pass
+
+        yield registry
+
+
+def stored(position, stream, data, *, type="bank.Account.opened", metadata=b"{}"):
+    return StoredEvent(stream, position - 1, position, type, data, metadata, NOON)
+
+
+def check(registry, *events):
+    findings = Findings()
+    ContentCheck(registry, findings).check(events)
+    return findings
+
+
+def damage(findings):
+    return {kind: (found.count, found.first) for kind, found in findings.damage.items()}
+
+
+GOOD = b'{"number":"1","owner":"Ann"}'
+
+
+def test_good_events_are_counted_and_no_more(registry):
+    findings = check(registry, stored(1, "bank.Account/1", GOOD), stored(2, "bank.Account/1", GOOD))
+    assert findings == Findings(events=2)
+    assert findings.is_whole
+
+
+def test_events_that_cannot_be_read_are_named_and_the_others_read_all_the_same(registry):
+    findings = check(
+        registry,
+        stored(1, "bank.Account/1", b"[]"),
+        stored(2, "bank.Account/1", GOOD),
+        stored(3, "bank.Account/1", b'{"number":"1"}'),
+        stored(4, "bank.Account/2", GOOD),
+    )
+    assert findings.events == 4
+    count, first = damage(findings)[Damage.UNREADABLE]
+    assert count == 2
+    assert first.startswith("position 1, bank.Account/1@0 (bank.Account.opened): Expected `object`")
+    # The one behind them was read, too.
+    assert damage(findings)[Damage.WRONG_STREAM] == (
+        1,
+        "position 4, bank.Account/2@3: bank.Account.opened belongs to bank.Account/1",
+    )
+
+
+def test_unknown_types_are_counted_and_no_damage(registry):
+    findings = check(
+        registry,
+        stored(1, "shop.Cart/1", b'{"a":1}', type="shop.Cart.filled"),
+        stored(2, "shop.Cart/1", b"{}", type="shop.Cart.filled"),
+        stored(3, "shop.Cart/1", b"{}", type="shop.Cart.emptied"),
+    )
+    assert findings.is_whole
+    assert findings.unknown_types == {"shop.Cart.filled": 2, "shop.Cart.emptied": 1}
+
+
+def test_an_unknown_event_still_has_to_be_an_object(registry):
+    findings = check(registry, stored(1, "shop.Cart/1", b"7", type="shop.Cart.filled"))
+    assert list(findings.damage) == [Damage.UNREADABLE]
+
+
+def test_metadata_have_to_be_an_object_and_the_rest_is_checked_all_the_same(registry):
+    findings = check(
+        registry,
+        stored(1, "bank.Account/1", GOOD, metadata=b"[]"),
+        stored(2, "bank.Account/2", GOOD, metadata=b"null"),
+    )
+    assert damage(findings)[Damage.METADATA] == (
+        2,
+        "position 1, bank.Account/1@0: Expected `object`, got `array`",
+    )
+    assert Damage.WRONG_STREAM in findings.damage
+
+
+def test_an_event_in_a_stream_of_another_type_is_in_the_wrong_one(registry):
+    findings = check(registry, stored(1, "bank.Customer/1", GOOD))
+    assert "belongs to bank.Account/1" in damage(findings)[Damage.WRONG_STREAM][1]
+
+
+def test_keys_of_every_kind_are_compared_in_canonical_form(registry):
+    class Class(Enum):
+        FIRST = "1st"
+
+    class Seat(Aggregate, name="air.Seat"):
+        day: date = key()
+        row: int = key()
+        kind: Class = key()
+
+        @event
+        def sold(self):
+            pass
+
+    seat = Seat(date(2024, 5, 31), 7, Class.FIRST)
+    data = b'{"day":"2024-05-31","row":7,"kind":"1st"}'
+    assert check(registry, stored(1, seat.stream, data, type="air.Seat.sold")).is_whole
+    other = stored(1, seat.stream.replace("7", "8"), data, type="air.Seat.sold")
+    assert Damage.WRONG_STREAM in check(registry, other).damage
+
+
+def test_a_stream_with_an_old_name_is_right_for_events_that_are_renamed_when_read(registry):
+    @upcast("old.Account.opened")
+    def moved(event: RawEvent):
+        return event.renamed("bank.Account.opened")
+
+    assert check(registry, stored(1, "old.Account/1", GOOD, type="old.Account.opened")).is_whole
+
+
+def test_so_it_is_for_keys_that_get_another_form(registry):
+    @upcast("bank.Account.opened")
+    def padded(event: RawEvent):
+        return event.with_data(number=event.data["number"].zfill(8))
+
+    assert check(registry, stored(1, "bank.Account/1", GOOD)).is_whole
+
+
+def test_an_upcaster_that_sees_every_event_hides_no_wrong_stream(registry):
+    @upcast()
+    def seen(event: RawEvent):
+        return event
+
+    assert check(registry, stored(1, "bank.Account/1", GOOD)).is_whole
+    assert Damage.WRONG_STREAM in check(registry, stored(1, "bank.Account/2", GOOD)).damage
+
+
+def test_an_upcaster_may_drop_and_split_events(registry):
+    @upcast("bank.Account.dropped")
+    def gone(event: RawEvent):
+        return None
+
+    @upcast("bank.Account.both")
+    def twice(event: RawEvent):
+        return [event.renamed("bank.Account.opened"), event.renamed("bank.Account.noted")]
+
+    findings = check(
+        registry,
+        stored(1, "bank.Account/1", GOOD, type="bank.Account.dropped"),
+        stored(2, "bank.Account/1", GOOD, type="bank.Account.both"),
+    )
+    assert findings == Findings(events=2, unknown_types={"bank.Account.noted": 1})
+
+
+def test_an_upcaster_that_fails_makes_an_event_unreadable(registry):
+    @upcast("bank.Account.opened")
+    def fails(event: RawEvent):
+        raise KeyError("holder")
+
+    (_, first) = damage(check(registry, stored(1, "bank.Account/1", GOOD)))[Damage.UNREADABLE]
+    assert "after upcasting: KeyError: 'holder'" in first
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        "bank.Account/1",
+        "a/b/c",
+        "bank.Account/ann@example.org",
+        "x/%C3%A9",
+        "x/a%20b",
+        "x/%2F",
+        "x/~",
+    ],
+)
+def test_canonical_streams(stream):
+    assert fault_of_stream(stream) is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "fault"),
+    [
+        ("bank.Account/%c3%a9", "that would be bank.Account/%C3%A9"),
+        ("bank.Account/%61", "that would be bank.Account/a"),
+        ("bank.Account/%FF", "not canonical"),
+        ("bank.Account/a%", "that would be bank.Account/a%25"),
+        ("bank.Account/a b", "blanks"),
+        ("bank.Account/a\n", "printable"),
+        ("bank.Account/é", "ASCII"),
+        ("bank.Account", "category and keys"),
+        ("bank.Account//1", "category and keys"),
+        ("bank.Account/1/", "category and keys"),
+        ("", "category and keys"),
+        ("x/" + "1" * 254, "256 characters"),
+    ],
+)
+def test_streams_that_are_not_canonical(stream, fault):
+    assert fault in fault_of_stream(stream)
+
+
+def test_findings_of_parts_add_up_and_the_first_stays_the_first():
+    late, early = Findings(events=2, streams=1), Findings(events=3, waiting=4)
+    late.note(Damage.HOLE, 70, "position 70", 2)
+    late.note_unknown("a")
+    early.note(Damage.HOLE, 7, "position 7")
+    early.note(Damage.STREAM, 8, "position 8")
+    early.note_unknown("a", 2)
+    late.add(early)
+    assert late.to_dict() == {
+        "whole": False,
+        "events": 5,
+        "streams": 1,
+        "waiting": 4,
+        "unknown_types": {"a": 3},
+        "damage": [
+            {
+                "kind": "position-missing",
+                "meaning": "a position is missing",
+                "count": 3,
+                "first": "position 7",
+            },
+            {
+                "kind": "stream-name",
+                "meaning": "a stream's name is not canonical",
+                "count": 1,
+                "first": "position 8",
+            },
+        ],
+    }
+
+
+def test_every_kind_of_damage_has_a_meaning():
+    assert len({kind.meaning for kind in Damage}) == len(Damage)
+
+
+def test_the_documentation_has_every_kind_of_damage():
+    documentation = (Path(__file__).resolve().parents[2] / "docs/integrity.md").read_text()
+    for kind in Damage:
+        assert f"| `{kind.value}` | {kind.meaning} |" in documentation
