@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-
-from django.db import transaction
+from itertools import groupby, islice
+from operator import attrgetter
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import NewEvent
@@ -95,18 +94,9 @@ def is_consecutive(batch: Iterable[Incoming]) -> bool:
     return True
 
 
-def runs(events: Iterable[Incoming]) -> Iterator[list[Append]]:
-    """Yield appends of which each names a stream once, and which keep the order together."""
-    run: dict[str, list[Incoming]] = {}
-    previous = ""
-    for event in events:
-        if event.stream in run and event.stream != previous:
-            yield [_append(part) for part in run.values()]
-            run = {}
-        run.setdefault(event.stream, []).append(event)
-        previous = event.stream
-    if run:
-        yield [_append(part) for part in run.values()]
+def appends_of(events: Iterable[Incoming]) -> list[Append]:
+    """Return appends that keep the order of the events; neighbours of one stream are together."""
+    return [_append(list(run)) for _, run in groupby(events, key=attrgetter("stream"))]
 
 
 def _append(events: Sequence[Incoming]) -> Append:
@@ -174,9 +164,7 @@ class Import:
     def _append(self, events: Sequence[Incoming]) -> str | None:
         """Append all or none; return the stream that was at another version, if one was."""
         try:
-            with transaction.atomic(using=self._store.using):
-                for run in runs(events):
-                    self._store.append_all(run)
+            self._store.append_all(appends_of(events))
         except WrongExpectedVersion as lost:
             return lost.stream
         return None

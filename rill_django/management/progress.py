@@ -40,7 +40,8 @@ class Progress:
                 total=self._total,
                 desc=self._title,
                 unit=f" {self._unit}",
-                file=self._output,
+                # Django's wrapper ends every write with a new line; a bar is drawn over itself.
+                file=getattr(self._output, "_out", self._output),
                 dynamic_ncols=True,
                 smoothing=0.1,
             )

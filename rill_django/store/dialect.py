@@ -141,6 +141,17 @@ class Dialect:
             for version, type, data, metadata, time in cursor.fetchall()
         ]
 
+    def versions(self, cursor: CursorWrapper, streams: Sequence[str]) -> dict[str, int]:
+        """Return the last version of each stream that has events."""
+        if not streams:
+            return {}
+        places = ", ".join(["%s"] * len(streams))
+        cursor.execute(
+            f"SELECT stream, MAX(version) FROM {EVENTS} WHERE stream IN ({places}) GROUP BY stream",
+            tuple(streams),
+        )
+        return dict(cursor.fetchall())
+
     def load_all(self, cursor: CursorWrapper, streams: Sequence[str]) -> list[StoredEvent]:
         """Read many streams without their positions, each in the order of versions."""
         places = ", ".join(["%s"] * len(streams))

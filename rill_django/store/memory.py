@@ -15,7 +15,7 @@ from rill_django.store.protocol import (
     Append,
     ExpectedVersion,
     WrongExpectedVersion,
-    refuse_repeated_streams,
+    refuse_contradictions,
 )
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
@@ -44,10 +44,14 @@ class MemoryEventStore:
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
         """See `EventStore.append_all`."""
-        refuse_repeated_streams(appends)
+        refuse_contradictions(appends)
         with self._lock:
+            seen: set[str] = set()
             for append in appends:
-                self._check(append)
+                if append.stream not in seen:
+                    self._check(append)
+                if append.events:
+                    seen.add(append.stream)
             now = self._clock()
             return [self._append(append, now) for append in appends]
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from operator import attrgetter
 
+import msgspec
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
     IntegrityError,
@@ -18,7 +19,6 @@ from django.db import (
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
@@ -31,7 +31,7 @@ from rill_django.store.protocol import (
     Append,
     ExpectedVersion,
     WrongExpectedVersion,
-    refuse_repeated_streams,
+    refuse_contradictions,
 )
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
@@ -90,35 +90,47 @@ class DjangoEventStore:
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
         """See `EventStore.append_all`."""
-        refuse_repeated_streams(appends)
+        refuse_contradictions(appends)
         while True:
-            versions = self._expected_versions(appends)
+            expected = self._expected_versions(appends)
+            stored = _numbered(appends, expected)
             rows = [
                 Row(
-                    append.stream,
-                    version,
-                    event.type,
-                    event.data.decode(),
-                    event.metadata.decode(),
+                    one.stream,
+                    one.version,
+                    one.type,
+                    one.data.decode(),
+                    one.metadata.decode(),
                     event.recorded_at,
                 )
-                for append in appends
-                for version, event in enumerate(append.events, start=versions[append.stream] + 1)
+                for append, events in zip(appends, stored, strict=True)
+                for event, one in zip(append.events, events, strict=True)
             ]
-            recorded_at = self._insert(rows) if rows else datetime.now(timezone.utc)
+            recorded_at = self._insert(rows) if rows else _UNKNOWN_TIME
             if recorded_at is not None:
-                return [_stored(append, versions[append.stream], recorded_at) for append in appends]
-            self._refuse_lost_race(appends, versions)
+                return [
+                    [
+                        one
+                        if one.recorded_at is not _UNKNOWN_TIME
+                        else msgspec.structs.replace(one, recorded_at=recorded_at)
+                        for one in events
+                    ]
+                    for events in stored
+                ]
+            self._refuse_lost_race(appends, expected)
 
     def _expected_versions(self, appends: Sequence[Append]) -> dict[str, int]:
         """Return the version that each stream has to be at; for `ANY`, the one it is at now."""
-        anywhere = [one.stream for one in appends if one.expected_version is ExpectedVersion.ANY]
+        first: dict[str, int | ExpectedVersion] = {}
+        for one in appends:
+            first.setdefault(one.stream, one.expected_version)
+        anywhere = [stream for stream, version in first.items() if version is ExpectedVersion.ANY]
         actual = self._versions(anywhere) if anywhere else {}
         return {
-            one.stream: actual.get(one.stream, EMPTY_STREAM)
-            if isinstance(one.expected_version, ExpectedVersion)
-            else one.expected_version
-            for one in appends
+            stream: actual.get(stream, EMPTY_STREAM)
+            if isinstance(version, ExpectedVersion)
+            else version
+            for stream, version in first.items()
         }
 
     def _insert(self, rows: Sequence[Row]) -> datetime | None:
@@ -135,24 +147,24 @@ class DjangoEventStore:
 
     def _refuse_lost_race(self, appends: Sequence[Append], expected: Mapping[str, int]) -> None:
         """Raise `WrongExpectedVersion`, unless only streams have moved that may be at any version."""
-        actual = self._versions([one.stream for one in appends if one.events])
+        actual = self._versions(list(expected))
         moved = False
         for append in appends:
+            wanted = expected[append.stream]
             version = actual.get(append.stream, EMPTY_STREAM)
-            if append.events and version != expected[append.stream]:
+            if append.events and version != wanted:
                 moved = True
                 if append.expected_version is not ExpectedVersion.ANY:
-                    raise WrongExpectedVersion(append.stream, expected[append.stream], version)
+                    raise WrongExpectedVersion(append.stream, wanted, version)
         if not moved:
             # Under REPEATABLE READ this transaction cannot see who was faster, and never will.
-            first = appends[0]
-            raise WrongExpectedVersion(
-                first.stream, expected[first.stream], expected[first.stream] + 1
-            )
+            stream = appends[0].stream
+            raise WrongExpectedVersion(stream, expected[stream], expected[stream] + 1)
 
     def _versions(self, streams: Sequence[str]) -> dict[str, int]:
-        events = Event.objects.using(self.using).filter(stream__in=streams)
-        return dict(events.values_list("stream").annotate(last=Max("version")))
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).versions(cursor, streams)
 
     @contextmanager
     def _all_or_nothing(self, connection: BaseDatabaseWrapper, dialect: Dialect) -> Iterator[None]:
@@ -243,19 +255,31 @@ class DjangoEventStore:
         transaction.on_commit(callback, using=self.using)
 
 
-def _stored(append: Append, version: int, recorded_at: datetime) -> list[StoredEvent]:
-    return [
-        StoredEvent(
-            append.stream,
-            version + number,
-            None,
-            event.type,
-            event.data,
-            event.metadata,
-            event.recorded_at or recorded_at,
+_UNKNOWN_TIME = datetime.min.replace(tzinfo=timezone.utc)
+
+
+def _numbered(appends: Sequence[Append], expected: Mapping[str, int]) -> list[list[StoredEvent]]:
+    """Return the events as they will be stored; those without a time get it from the database."""
+    last = dict(expected)
+    numbered = []
+    for append in appends:
+        stream, version = append.stream, last[append.stream]
+        numbered.append(
+            [
+                StoredEvent(
+                    stream,
+                    version + number,
+                    None,
+                    event.type,
+                    event.data,
+                    event.metadata,
+                    event.recorded_at or _UNKNOWN_TIME,
+                )
+                for number, event in enumerate(append.events, start=1)
+            ]
         )
-        for number, event in enumerate(append.events, start=1)
-    ]
+        last[stream] = version + len(append.events)
+    return numbered
 
 
 def _inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -94,13 +94,15 @@ class EventStore(Protocol):
         """
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
-        """Append to many streams, in one statement: all or nothing.
+        """Append to many streams, in one statement: all or nothing, in the order given.
+
+        A stream may come up several times, if each time expects what the earlier ones lead to.
 
         Returns:
             The stored events of each, in the same order.
 
         Raises:
-            ValueError: a stream is named twice.
+            ValueError: a stream that comes up again expects another version.
             WrongExpectedVersion: one of the streams is at another version.
         """
 
@@ -143,10 +145,23 @@ class EventStore(Protocol):
         """Call back when what was done so far is committed: at once, if it is already."""
 
 
-def refuse_repeated_streams(appends: Sequence[Append]) -> None:
-    """Raise a ValueError if a stream is named twice: which of the two would come first?"""
-    seen: set[str] = set()
+def refuse_contradictions(appends: Sequence[Append]) -> None:
+    """Check that a stream that comes up again expects what its earlier appends lead to.
+
+    Raises:
+        ValueError: it expects another version.
+    """
+    reached: dict[str, int | ExpectedVersion] = {}
     for append in appends:
-        if append.stream in seen:
-            raise ValueError(f"{append.stream} is in the batch twice; make one append of both.")
-        seen.add(append.stream)
+        before = reached.get(append.stream)
+        expected = append.expected_version
+        if before is not None and expected not in (before, ExpectedVersion.ANY):
+            raise ValueError(
+                f"{append.stream} is in the batch before, which leads to version {before}, and then "
+                f"again with the expected version {expected}."
+            )
+        if before is None and isinstance(expected, int):
+            before = expected
+        elif before is None:
+            before = EMPTY_STREAM if expected is ExpectedVersion.NONE else expected
+        reached[append.stream] = before + len(append.events) if isinstance(before, int) else before

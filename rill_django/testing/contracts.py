@@ -233,10 +233,35 @@ class EventStoreContract:
         assert store.head() == 1
         assert store.version("contract.Thing/1") == E
 
-    def test_a_stream_cannot_be_in_a_batch_twice(self, store: EventStore) -> None:
-        """Which would come first?"""
-        with pytest.raises(ValueError, match=r"contract\.Thing/1 is in the batch twice"):
-            store.append_all([Append("contract.Thing/1", ANY, new_events("a"))] * 2)
+    def test_a_stream_may_come_up_again_in_a_batch(self, store: EventStore) -> None:
+        """The order of the batch is the order of positions."""
+        stored = store.append_all(
+            [
+                Append("contract.Thing/1", NONE, new_events("a")),
+                Append("contract.Thing/2", ANY, new_events("b")),
+                Append("contract.Thing/1", 0, new_events("c", "d")),
+                Append("contract.Thing/2", ANY, new_events("e")),
+                Append("contract.Thing/1", 2, new_events("f")),
+            ]
+        )
+        assert [[event.version for event in events] for events in stored] == [
+            [0],
+            [0],
+            [1, 2],
+            [1],
+            [3],
+        ]
+        assert names_of(list(store.read().stored())) == ["a", "b", "c", "d", "e", "f"]
+        assert names_of(list(store.load("contract.Thing/1"))) == ["a", "c", "d", "f"]
+
+    def test_a_stream_that_contradicts_itself_is_refused(self, store: EventStore) -> None:
+        """It comes up again, and expects another version than it has got to."""
+        first = Append("contract.Thing/1", NONE, new_events("a"))
+        for expected in (NONE, 1, 7):
+            again = Append("contract.Thing/1", expected, new_events("b"))
+            with pytest.raises(ValueError, match=r"leads to version 0, and then again"):
+                store.append_all([first, again])
+        assert store.head() == 0
 
     def test_events_of_another_log_keep_their_time(self, store: EventStore) -> None:
         """To the microsecond."""

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from rill_django.domain.records import StoredEvent
 from rill_django.integrity import importing, lookup
-from rill_django.integrity.importing import Import, ImportRefused, is_consecutive, plan, runs
+from rill_django.integrity.importing import Import, ImportRefused, appends_of, is_consecutive, plan
 from rill_django.integrity.lines import Incoming, to_line
 from rill_django.integrity.lookup import events_at, versions_of
 from rill_django.store.orm import DjangoEventStore
@@ -107,23 +107,22 @@ def test_what_may_all_be_new(events, expected):
     ("events", "expected"),
     [
         ([], []),
-        (["A0", "A1", "B0"], [["A0A1", "B0"]]),
-        (["A0", "B0", "A1"], [["A0", "B0"], ["A1"]]),
-        (["A0", "B0", "B1", "A1", "A2", "C0"], [["A0", "B0B1"], ["A1A2", "C0"]]),
-        (["A0", "B0", "A1", "B1"], [["A0", "B0"], ["A1", "B1"]]),
+        (["A0", "A1", "B0"], ["A0A1", "B0"]),
+        (["A0", "B0", "A1"], ["A0", "B0", "A1"]),
+        (["A0", "B0", "B1", "A1", "A2", "C0"], ["A0", "B0B1", "A1A2", "C0"]),
     ],
 )
-def test_runs_keep_the_order_and_name_a_stream_once(events, expected):
+def test_appends_keep_the_order_of_the_lines(events, expected):
     made = [
-        ["".join(f"{event.data[11:13].decode()}" for event in append.events) for append in run]
-        for run in runs(incoming(*events))
+        "".join(f"{event.data[11:13].decode()}" for event in append.events)
+        for append in appends_of(incoming(*events))
     ]
     assert made == expected
 
 
-def test_a_run_expects_the_version_before_its_first_event():
-    (run,) = runs(incoming("A3", "A4", "B0"))
-    assert [(one.stream, one.expected_version) for one in run] == [
+def test_an_append_expects_the_version_before_its_first_event():
+    appends = appends_of(incoming("A3", "A4", "B0"))
+    assert [(one.stream, one.expected_version) for one in appends] == [
         ("x.Thing/A", 2),
         ("x.Thing/B", -1),
     ]

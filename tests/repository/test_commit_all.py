@@ -50,7 +50,7 @@ def test_one_conflict_and_nothing_is_stored(repository):
 
 
 def test_an_aggregate_cannot_be_there_twice(repository):
-    with pytest.raises(ValueError, match="in the batch twice"):
+    with pytest.raises(ValueError, match="and then again"):
         repository.commit_all([Account("1").opened("Ann"), Account("1").opened("Bob")])
 
 
