@@ -18,7 +18,7 @@ VENV := .venv/bin
 WITHOUT_DATA := DATABASE_URL=sqlite://:memory:
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format
+.PHONY: help setup demo test bench lint format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ demo: setup ## Run the example project with real data (ARGS="...")
 
 test: setup ## Run all tests on SQLite and on PostgreSQL (ARGS="..." for pytest)
 	@exec $(VENV)/python -m tests.run $(ARGS)
+
+bench: setup ## Compare speeds with the peers, and write the result into docs/ (ARGS="...")
+	@exec $(VENV)/python -m benchmarks --write $(ARGS)
 
 lint: setup ## Check style, types, layers, migrations and settings
 	@echo "== ruff check"

@@ -92,8 +92,8 @@ def make_cluster(programs: Path, data: Path, account: Account | None) -> None:
     raise NoServer(f"initdb failed: {last_line(answer.stderr)}")
 
 
-def configure(data: Path, socket_folder: Path) -> None:
-    settings = {**CONFIGURATION, "unix_socket_directories": str(socket_folder)}
+def configure(data: Path, socket_folder: Path, more: Mapping[str, str] | None = None) -> None:
+    settings = {**CONFIGURATION, **(more or {}), "unix_socket_directories": str(socket_folder)}
     with (data / "postgresql.conf").open("a") as file:
         for name, value in settings.items():
             quoted = value.replace("'", "''")
@@ -129,8 +129,10 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def postgresql(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """A running server of our own; gives its ``DATABASE_URL``.
+def postgresql(
+    environ: Mapping[str, str] = os.environ, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """A running server of our own, with these settings too; gives its ``DATABASE_URL``.
 
     Raises NoServer when there is none to be had.
     """
@@ -143,7 +145,7 @@ def postgresql(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
         programs = choose_programs(environ, account, scratch, oldest_version())
         data, log = scratch / "data", scratch / "log"
         make_cluster(programs, data, account)
-        configure(data, scratch)
+        configure(data, scratch, settings)
         with log.open("wb") as output:
             server = subprocess.Popen(
                 [programs / "postgres", "-D", data],
