@@ -39,7 +39,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     def stream(self) -> str:
         """Canonical name of the aggregate's stream, e.g. ``bank.Account/12345678``."""
         cls = type(self)
-        return stream_name(cls.type_name, [getattr(self, name) for name in cls.key_names()])
+        return stream_name(cls.type_name, tuple(getattr(self, name) for name in cls.key_names()))
 
     @property
     def version(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -14,7 +14,8 @@ MAX_STREAM_LENGTH = 255
 _SAFE = "@:+"
 
 
-def stream_name(category: str, keys: Iterable[Any]) -> str:
+@lru_cache(maxsize=10_000)  # A command asks for the same name several times.
+def stream_name(category: str, keys: tuple[Any, ...]) -> str:
     """Return the name of the stream of an aggregate type and its key values.
 
     Key values may be str, int, UUID, date or Enum; each is percent-encoded, so that the name is

@@ -92,7 +92,7 @@ def _place(position: int) -> str:
 # Events of one stream are often near each other. Typed, since 1 and True are equal.
 @lru_cache(maxsize=4096, typed=True)
 def _stream_of(category: str, *keys: Any) -> str:
-    return stream_name(category, keys)
+    return stream_name(category, tuple(keys))
 
 
 # Events of one request share their metadata.

@@ -17,5 +17,5 @@ def fault_of_stream(stream: str) -> str | None:
     category, keys = split_stream(stream)
     if not category or not keys or "" in keys:
         return "is not a category and keys, such as bank.Account/12345678"
-    canonical = stream_name(category, keys)
+    canonical = stream_name(category, tuple(keys))
     return None if canonical == stream else f"is not canonical: that would be {canonical}"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -103,6 +103,10 @@ class Dialect:
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Whether the error is that the stream already has an event of that version."""
         raise NotImplementedError
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        """Whether the database has ended this transaction, since it and another waited for each other."""
+        return False
 
     def utc(self, value: str | datetime) -> datetime:
         """Return a time read from the database as an aware one, in UTC."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -26,6 +26,7 @@ SEQUENCE_AT_MOST = 1_000
 """Events that get their positions in one go."""
 
 _DUPLICATE_ENTRY = 1062
+_DEADLOCK = 1213
 
 # INSERT … SELECT would lock the table's counter of ids until its end, so that writers of different
 # streams wait for each other; a plain INSERT does not. The versions are looked at before, and the
@@ -126,6 +127,10 @@ class MySQL(Dialect):
         )
         cursor.execute(_LEAVE_QUEUE, (msgspec.json.encode(ids).decode(),))
         return len(ids) == SEQUENCE_AT_MOST
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        """See `Dialect.is_deadlock`."""
+        return bool(error.args and error.args[0] == _DEADLOCK)
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -176,6 +176,10 @@ class PostgreSQL(Dialect):
                 return False
             cursor.execute(_SEQUENCE)
             return bool(cursor.rowcount == SEQUENCE_AT_MOST)
+
+    def is_deadlock(self, error: OperationalError) -> bool:
+        """See `Dialect.is_deadlock`."""
+        return getattr(error.__cause__, "sqlstate", None) == "40P01"
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

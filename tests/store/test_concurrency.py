@@ -8,7 +8,7 @@ from django.db import connection, connections, transaction
 
 from rill_django import Conflict, Ok, commit
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.protocol import ANY, NONE, WrongExpectedVersion
+from rill_django.store.protocol import ANY, NONE, Append, WrongExpectedVersion
 from rill_django.testing.contracts import names_of, new_events
 from tests.bank.domain import Account
 
@@ -126,6 +126,23 @@ def test_appends_at_any_version_all_succeed():
     events = store.load("contract.Thing/1")
     assert [event.version for event in events] == list(range(40))
     assert sorted(names_of(events)) == sorted(f"t{index}" for index in range(4) for _ in range(10))
+
+
+def test_batches_that_name_the_same_streams_in_another_order_all_succeed():
+    store = DjangoEventStore()
+    streams = [f"contract.Thing/{number}" for number in range(6)]
+    barrier = Barrier(4)
+
+    def append(index):
+        barrier.wait()
+        for turn in range(15):
+            order = streams if (index + turn) % 2 else streams[::-1]
+            store.append_all([Append(stream, ANY, new_events("x")) for stream in order])
+
+    in_threads(4, append)
+    for stream in streams:
+        assert [event.version for event in store.load(stream)] == list(range(60))
+    assert store.head() == 360
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
