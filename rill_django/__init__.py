@@ -22,6 +22,7 @@ from rill_django.domain.runtime import commit, commit_all, get_all, transact
 from rill_django.domain.upcasting import RawEvent, upcast
 from rill_django.projections.projection import Projection, on
 from rill_django.projections.rows import DELETE, RowProjection
+from rill_django.projections.waiting import wait_for
 from rill_django.triggers import after_commit
 
 __version__ = "0.1.0"
@@ -58,4 +59,5 @@ __all__ = [
     "require",
     "transact",
     "upcast",
+    "wait_for",
 ]

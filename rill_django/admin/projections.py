@@ -19,6 +19,9 @@ class CheckpointAdmin(ReadOnlyAdmin):
 
     fields = (
         "name",
+        "partition",
+        "partitions",
+        "is_beside",
         "state",
         "position",
         "version",

@@ -19,6 +19,7 @@ from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent
+from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -195,24 +196,39 @@ class Lane:
     def _deal_with(self, batch: Batch, error: Exception) -> bool:
         """Try the event again later, or give it up: park it, or stop."""
         self._failures += 1
+        identity = batch.events[0].identity if batch.events else ""
+        event = getattr(error, "identity", identity)
         if self._failures < self._tries:
             self.due = time.monotonic() + pause_after(self._failures)
+            self._tell(event, error, Outcome.RETRY, batch)
             return False
         self._failures = 0
         details = "".join(traceback.format_exception(error))
-        using = self.projection.using
-        with transaction.atomic(using=using):
+        parks = self.projection.on_error is OnError.PARK and bool(batch.events)
+        with transaction.atomic(using=self.projection.using):
             checkpoint = self._lock(batch.start)
             if checkpoint is None:
                 return False
-            if self.projection.on_error is OnError.PARK and batch.events:
+            if parks:
                 self._park(batch.events, details)
                 checkpoint.move_to(batch.end)
-                return self._note(batch)
-            identity = batch.events[0].identity if batch.events else ""
-            checkpoint.stop(getattr(error, "identity", identity), details)
+            else:
+                checkpoint.stop(event, details)
+        self._tell(event, error, Outcome.PARKED if parks else Outcome.STOPPED, batch)
+        if parks:
+            return self._note(batch)
         self.gave_up = str(error)
         return False
+
+    def _tell(self, event: str, error: Exception, outcome: Outcome, batch: Batch) -> None:
+        observe_failure(
+            self.projection.name,
+            event,
+            error,
+            outcome=outcome,
+            partition=self.partition,
+            position=batch.start,
+        )
 
     def _raise_if_connection_is_lost(self, error: Exception) -> None:
         causes = (error, error.__cause__)

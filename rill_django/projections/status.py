@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import Count
+from django.utils import timezone
+
 from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.held import ParkedEvent
+from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
+_TRACEBACK = "Traceback (most recent call last):\n"
+
 
 class ProjectionStatus(NamedTuple):
-    """Where a projection stands.
+    """Where a projection stands; or one part of it, if it has several.
+
+    A projection is no further than the last of its partitions, and stands still if one of them does.
 
     Attributes:
         name: of the projection.
@@ -23,6 +33,13 @@ class ProjectionStatus(NamedTuple):
         failed_event: ``stream@version`` of the event it stands still at, or empty.
         error: traceback of the failure, or empty.
         models: verbose names of its models.
+        lag_seconds: age of the oldest event that is not applied yet; 0: there is none.
+        version: of the handlers that made its rows.
+        partition: number of this partition, from 0.
+        partitions: how many there are.
+        is_beside: whether these are the rows that a rebuild makes beside the live ones.
+        parked: events that wait because a handler failed on them, or on an earlier one of their key.
+        parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
     name: str
@@ -33,11 +50,34 @@ class ProjectionStatus(NamedTuple):
     failed_event: str
     error: str
     models: tuple[str, ...]
+    lag_seconds: float = 0.0
+    version: int = 1
+    partition: int = 0
+    partitions: int = 1
+    is_beside: bool = False
+    parked: int = 0
+    parts: tuple[ProjectionStatus, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[ProjectionStatus, ...]:
+        """What to show: the parts, or itself if it is in one piece."""
+        return self.parts or (self,)
+
+    @property
+    def part(self) -> str:
+        """Which part of the projection this is, e.g. ``2/4``; empty if it is the whole."""
+        number = f"{self.partition + 1}/{self.partitions}" if self.partitions > 1 else ""
+        return ", ".join(filter(None, (number, "beside" if self.is_beside else "")))
 
     @property
     def lag(self) -> int:
         """Events that are in the log and not applied yet."""
         return max(self.head - self.position, 0)
+
+    @property
+    def lag_time(self) -> str:
+        """`lag_seconds` for people, e.g. ``3 min``; empty if nothing is left to apply."""
+        return in_words(self.lag_seconds) if self.lag else ""
 
     @property
     def progress(self) -> float:
@@ -51,25 +91,112 @@ class ProjectionStatus(NamedTuple):
             return "never run"
         if self.state is State.STOPPED:
             return "stopped"
+        if self.is_beside:
+            return "rebuilding"
         return "behind" if self.lag else "up to date"
 
+    @property
+    def reason(self) -> str:
+        """The line of the error that says what happened."""
+        lines = [line for line in self.error.rpartition(_TRACEBACK)[2].splitlines() if line.strip()]
+        return next((line for line in lines if not line.startswith(" ")), "").strip()
 
-def projection_statuses(store: EventStore | None = None) -> list[ProjectionStatus]:
-    """Return where each registered projection stands, in the order of their names."""
-    head = (store or DjangoEventStore()).head()
-    statuses = []
-    for projection in current_projections().named():
-        checkpoint = Checkpoint.objects.using(projection.using).filter(name=projection.name).first()
-        statuses.append(
-            ProjectionStatus(
-                name=projection.name,
-                state=State(checkpoint.state) if checkpoint else None,
-                position=checkpoint.position if checkpoint else 0,
-                head=head,
-                updated_at=checkpoint.updated_at if checkpoint else None,
-                failed_event=checkpoint.failed_event if checkpoint else "",
-                error=checkpoint.error if checkpoint else "",
-                models=tuple(str(model._meta.verbose_name_plural) for model in projection.models),
-            )
+
+def projection_statuses(
+    store: EventStore | None = None,
+    *,
+    names: Collection[str] = (),
+    now: datetime | None = None,
+) -> list[ProjectionStatus]:
+    """Return where each registered projection stands, in the order of their names.
+
+    Args:
+        store: the log; default: the project's.
+        names: of the projections; default: all.
+        now: the time that lags are reckoned to.
+
+    Raises:
+        UnknownProjection: there is none of a name.
+    """
+    ages = _Ages(store or DjangoEventStore(), now)
+    return [_status(projection, ages) for projection in current_projections().named(names)]
+
+
+class _Ages:
+    """Tells how old the events behind a position are; projections that are equally far ask once."""
+
+    def __init__(self, store: EventStore, now: datetime | None) -> None:
+        self.head = store.head()
+        self._store = store
+        self._now = now or timezone.now()
+        self._known: dict[int, float] = {}
+
+    def behind(self, position: int) -> float:
+        if position >= self.head:
+            return 0.0
+        if position not in self._known:
+            oldest = next(iter(self._store.read().after(position).limit(1).stored()), None)
+            age = (self._now - oldest.recorded_at).total_seconds() if oldest else 0.0
+            self._known[position] = max(age, 0.0)  # The database's clock may be ahead.
+        return self._known[position]
+
+
+def _status(projection: Projection, ages: _Ages) -> ProjectionStatus:
+    models = tuple(str(model._meta.verbose_name_plural) for model in projection.models)
+    nothing = ProjectionStatus(projection.name, None, 0, ages.head, None, "", "", models)
+    checkpoints = Checkpoint.objects.using(projection.using).filter(name=projection.name)
+    parked = _parked(projection)
+    parts = [
+        nothing._replace(
+            state=State(one.state),
+            position=one.position,
+            updated_at=one.updated_at,
+            failed_event=one.failed_event,
+            error=one.error,
+            lag_seconds=ages.behind(one.position),
+            version=one.version,
+            partition=one.partition,
+            partitions=one.partitions,
+            is_beside=one.is_beside,
+            parked=0 if one.is_beside else parked.get(one.partition, 0),
         )
-    return statuses
+        for one in checkpoints
+    ]
+    live = [one for one in parts if not one.is_beside]
+    if not live:
+        live = [nothing._replace(lag_seconds=ages.behind(0))]
+        parts = [*live, *parts]
+    whole = _together(live)
+    return whole._replace(parts=tuple(parts)) if parts != [whole] else whole
+
+
+def _parked(projection: Projection) -> dict[int, int]:
+    """Return how many events are parked in each partition."""
+    waiting = ParkedEvent.objects.using(projection.using).filter(projection=projection.name)
+    return dict(waiting.order_by().values_list("partition").annotate(number=Count("pk")))
+
+
+def _together(parts: Sequence[ProjectionStatus]) -> ProjectionStatus:
+    """Return the state of a projection that has these partitions."""
+    if len(parts) == 1 and parts[0].partitions == 1:
+        return parts[0]
+    last = min(parts, key=lambda one: one.position)
+    stopped = next((one for one in parts if one.state is State.STOPPED), None)
+    failed = stopped or last
+    return last._replace(
+        state=failed.state,
+        failed_event=failed.failed_event,
+        error=failed.error,
+        updated_at=max(one.updated_at for one in parts if one.updated_at),
+        partition=0,
+        partitions=1,
+        parked=sum(one.parked for one in parts),
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Return a span of time in its largest unit, rounded down: ``45 s``, ``3 min``, ``2 h``, ``5 d``."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"

@@ -14,6 +14,7 @@ from rill_django.domain.errors import RillError
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.lanes import ConnectionLost, Lane, pause_after
+from rill_django.projections.observing import observe_batch
 from rill_django.projections.partitions import all_checkpoints, checkpoints_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
@@ -174,16 +175,17 @@ class ProjectionWorker:
         """Apply a batch; return 1 if the checkpoint has moved."""
         started = time.monotonic()
         moved = lane.advance(batch)
-        if lane.gave_up:
-            logger.error("projection %s has stopped: %s", lane.name, lane.gave_up)
         if moved is None:
             return 0
-        logger.debug(
-            "projection %s is at %d: %d events in %.1f ms",
-            lane.name,
+        applied = (one for one in reversed(batch.events) if (one.position or 0) <= moved.position)
+        observe_batch(
+            lane.projection.name,
             moved.position,
+            head,
             moved.events,
-            1000 * (time.monotonic() - started),
+            time.monotonic() - started,
+            partition=lane.partition,
+            recorded_at=next((one.recorded_at for one in applied), None),
         )
         self._progress(lane.projection.name, moved.position, head)
         return 1

@@ -89,6 +89,11 @@ class CachingRepository(Repository):
         with self._lock:
             self._cache.pop((type(aggregate), aggregate.stream), None)
 
+    def clear(self) -> None:
+        """Drop all aggregates from the cache."""
+        with self._lock:
+            self._cache.clear()
+
     def __len__(self) -> int:
         return len(self._cache)
 

@@ -238,7 +238,7 @@ class DjangoEventStore:
     def _give_positions(self) -> bool:
         """Do so; return whether it was tried."""
         connection = self._connection
-        if _inside_callers_transaction(connection):
+        if inside_callers_transaction(connection):
             return False
         while dialect_of(connection).sequence(connection):
             pass
@@ -289,6 +289,6 @@ def _numbered(appends: Sequence[Append], expected: Mapping[str, int]) -> list[li
     return numbered
 
 
-def _inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
+def inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Whether an atomic block is open that is more than a TestCase's; what ``durable`` asks, too."""
     return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)

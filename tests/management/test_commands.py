@@ -196,3 +196,14 @@ with stopped_by_signals() as stop:
         [sys.executable, "-c", code], cwd=settings.BASE_DIR, timeout=60, check=False
     )
     assert done.returncode == 0
+
+
+def test_a_metrics_port_that_is_taken_is_an_error():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(CommandError, match=f"Port {port} cannot be had"):
+            run("run_projections", "bank.Balances", "--once", "--metrics-port", port)

@@ -70,9 +70,9 @@ def write(turn):
     return Account.deposit.transact(number, turn % 9 + 1)
 
 
-def test_nothing_is_lost_or_doubled_by_kills_and_cuts():
+def test_nothing_is_lost_or_doubled_by_kills_and_cuts(record_property):
     seed = int(time.time())
-    print(f"seed {seed}")
+    record_property("seed", seed)
     nursery = subprocess.Popen(
         [sys.executable, "-c", NURSERY, str(KILLS), str(seed)],
         env={**os.environ, "RILL_TEST_NAME": str(connection.settings_dict["NAME"])},
@@ -106,6 +106,5 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts():
     } == {
         number: (f"owner {number}", Decimal(balances[number]), moves[number]) for number in NUMBERS
     }
-    print(
-        f"{KILLS} kills, {cuts} cuts, {by_killed_workers} of {len(events)} events by killed workers"
-    )
+    record_property("cuts", cuts)
+    record_property("events by killed workers", by_killed_workers)

@@ -26,6 +26,12 @@ class Command(BaseCommand):
             action="store_true",
             help="stop when all are caught up; exit code 1 if one could not be",
         )
+        parser.add_argument(
+            "--metrics-port",
+            type=positive_integer,
+            metavar="PORT",
+            help="serve figures for Prometheus on this port of 127.0.0.1; needs rill-django[prometheus]",
+        )
         parser.add_argument("--database", help="only projections that are kept in this database")
         parser.add_argument(
             "--batch-size", type=positive_integer, help="most events applied in one transaction"
@@ -49,6 +55,8 @@ class Command(BaseCommand):
             raise CommandError(
                 "There are no projections. Write one in the projections.py of an installed app."
             )
+        if options["metrics_port"]:
+            self._serve_metrics(options["metrics_port"])
         names = ", ".join(projection.name for projection in worker.projections)
         with stopped_by_signals() as stop:
             if options["once"]:
@@ -64,3 +72,16 @@ class Command(BaseCommand):
             )
         if options["once"] and not stop.is_set():
             self.stdout.write(self.style.SUCCESS(f"Up to date: {names}"))
+
+    def _serve_metrics(self, port: int) -> None:
+        try:
+            from rill_django.contrib.prometheus import serve
+
+            serve(port)
+        except ImportError:
+            raise CommandError(
+                "--metrics-port needs the package prometheus-client: pip install rill-django[prometheus]"
+            ) from None
+        except OSError as error:
+            raise CommandError(f"Port {port} cannot be had for metrics: {error}") from None
+        self.stdout.write(f"Metrics on http://127.0.0.1:{port}/")

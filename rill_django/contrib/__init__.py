@@ -1,0 +1,1 @@
+"""Bridges to other packages. None of them is needed, and none is imported unless you do."""
