@@ -20,7 +20,7 @@ from rill_django.domain.records import RecordedEvent
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import commit, commit_all, get_all, transact
 from rill_django.domain.upcasting import RawEvent, upcast
-from rill_django.projections.projection import Projection, on
+from rill_django.projections.projection import PARK, STOP, Projection, on, on_batch
 from rill_django.projections.rows import DELETE, RowProjection
 from rill_django.projections.waiting import wait_for
 from rill_django.triggers import after_commit
@@ -29,6 +29,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DELETE",
+    "PARK",
+    "STOP",
     "Aggregate",
     "Conflict",
     "ConflictError",
@@ -56,6 +58,7 @@ __all__ = [
     "key",
     "metadata",
     "on",
+    "on_batch",
     "require",
     "transact",
     "upcast",

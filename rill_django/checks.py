@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.projections.rows import RowProjection
+from rill_django.projections.rows.keys import unique_sets
 from rill_django.store.orm import DjangoEventStore, dialect_of
 
 
@@ -65,10 +67,17 @@ def _check_other_database(using: str) -> list[CheckMessage]:
 def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Check every projection; see the functions below."""
     messages: list[CheckMessage] = []
-    for projection in current_projections().named():
+    owners: dict[type[models.Model], Projection] = {}
+    projections = current_projections().named()
+    for projection in projections:
         messages += _check_databases(projection)
+        for model in projection.models:
+            messages += _check_owner(model, owners.setdefault(model, projection), projection)
+            messages += _check_model(model, projection)
         if isinstance(projection, RowProjection):
             messages += _check_key(projection)
+    for model, owner in owners.items():
+        messages += _check_foreign_keys(model, owner, owners)
     return messages
 
 
@@ -88,11 +97,100 @@ def _check_databases(projection: Projection) -> list[CheckMessage]:
     ]
 
 
+def _check_owner(
+    model: type[models.Model], owner: Projection, projection: Projection
+) -> list[CheckMessage]:
+    """``rill.E005``: two projections write to a model, so that neither can be rebuilt alone."""
+    if owner is projection:
+        return []
+    return [
+        Error(
+            f"The projections {owner.name} and {projection.name} both write to {model._meta.label}.",
+            hint="Make one projection of them, or give each a model of its own.",
+            obj=type(projection),
+            id="rill.E005",
+        )
+    ]
+
+
+def _check_model(model: type[models.Model], projection: Projection) -> list[CheckMessage]:
+    """``rill.E006``: no table for the rows. ``rill.E007``: no checkpoint beside them."""
+    meta = model._meta
+    reason = None
+    if not meta.managed:
+        reason = "it is not managed, so that migrations make no table for it"
+    elif model not in apps.get_models():
+        reason = "it is abstract or swapped, or its app is not in INSTALLED_APPS"
+    elif isinstance(projection, RowProjection) and meta.get_parent_list() and not meta.proxy:
+        reason = (
+            "it inherits from another model with a table of its own, which rows in bulk cannot do"
+        )
+    if reason is not None:
+        return [
+            Error(
+                f"The projection {projection.name} cannot keep its rows in {meta.label}: {reason}.",
+                hint="Give it a model of its own, with a table that migrations make.",
+                obj=type(projection),
+                id="rill.E006",
+            )
+        ]
+    using = router.db_for_write(model)
+    if not router.allow_migrate_model(using, Checkpoint):
+        return [
+            Error(
+                f"The projection {projection.name} is kept in the database {using!r}, where the "
+                "routers do not let its checkpoint be.",
+                hint=f"Allow the model rill_django.Checkpoint to be migrated to {using!r}.",
+                obj=type(projection),
+                id="rill.E007",
+            )
+        ]
+    return []
+
+
+def _check_foreign_keys(
+    model: type[models.Model], owner: Projection, owners: Mapping[type[models.Model], Projection]
+) -> list[CheckMessage]:
+    """``rill.W003``: others point to disposable rows. ``rill.W004``: so does another projection."""
+    messages: list[CheckMessage] = []
+    for relation in model._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, models.ManyToOneRel):
+            continue
+        field = relation.field
+        pointing = owners.get(field.model)
+        if pointing is owner or not field.db_constraint:
+            continue
+        loose = (
+            "Use db_constraint=False and on_delete=DO_NOTHING, or keep the key in a plain field."
+        )
+        if pointing is None:
+            messages.append(
+                Warning(
+                    f"{field} points to {model._meta.label}, whose rows the projection {owner.name} "
+                    "deletes and makes anew.",
+                    hint=loose,
+                    obj=field,
+                    id="rill.W003",
+                )
+            )
+        else:
+            messages.append(
+                Warning(
+                    f"{field} of the projection {pointing.name} points to {model._meta.label} of the "
+                    f"projection {owner.name}, which may not have come as far.",
+                    hint=loose,
+                    obj=field,
+                    id="rill.W004",
+                )
+            )
+    return messages
+
+
 def _check_key(projection: RowProjection) -> list[CheckMessage]:
     """``rill.E003``: no such field. ``rill.E004``: the key's fields are not unique together."""
-    if callable(projection.key):
+    if projection.key is None or callable(projection.key):
         return []
-    names = (projection.key,) if isinstance(projection.key, str) else projection.key
+    names = projection.key_options().names
     meta = projection.model._meta
     for name in names:
         try:
@@ -107,7 +205,8 @@ def _check_key(projection: RowProjection) -> list[CheckMessage]:
                     id="rill.E003",
                 )
             ]
-    if frozenset(names) not in _unique_sets(projection.model):
+    fields = frozenset(meta.get_field(name).name for name in names)
+    if fields not in unique_sets(projection.model):
         return [
             Error(
                 f"The key of the projection {projection.name}, {', '.join(names)}, is not unique in "
@@ -118,15 +217,3 @@ def _check_key(projection: RowProjection) -> list[CheckMessage]:
             )
         ]
     return []
-
-
-def _unique_sets(model: type[models.Model]) -> set[frozenset[str]]:
-    meta = model._meta
-    sets = {frozenset((field.name,)) for field in meta.fields if field.unique}
-    sets |= {frozenset(names) for names in meta.unique_together}
-    sets |= {
-        frozenset(one.fields)
-        for one in meta.constraints
-        if isinstance(one, models.UniqueConstraint) and one.condition is None
-    }
-    return sets

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from itertools import groupby
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from django.db import models, router
 
@@ -17,7 +19,10 @@ from rill_django.projections.registry import current_projections
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-_EVENT_TYPES = "__rill_event_types__"
+ROWS_IN_MEMORY = 100_000
+"""Most rows that a session keeps in memory between batches, unless told otherwise."""
+
+_MARKS = "__rill_handles__"
 
 
 class OnError(Enum):
@@ -48,22 +53,134 @@ class HandlerFailed(RillError):
         )
 
 
-def on(*types: EventType[Any, ...]) -> Callable[[H], H]:
+class KeyOptions(NamedTuple):
+    """Which rows an event changes, as it is written: see `RowProjection`."""
+
+    key: Any = None
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of fields that ``key`` consists of; none if it is a function."""
+        if self.key is None or callable(self.key):
+            return ()
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
+
+
+class _Mark(NamedTuple):
+    """What a handler is marked with, for one event type."""
+
+    type: str
+    options: KeyOptions
+    is_batch: bool
+
+
+def on(
+    *types: EventType[Any, ...],
+    key: Any = None,
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
+) -> Callable[[H], H]:
     """Make a method of a projection the handler of these event types.
+
+    Args:
+        key: for a `RowProjection`: which row these events change, in place of the projection's own
+            ``key``. A name, or tuple of names, of the event's fields with the values; or a function.
+        keys: for a `RowProjection`: which rows these events change. A function of the event that returns
+            any number of keys, or the names of the event's fields that have one each. The handler is
+            called once for each.
+
+    Raises:
+        DefinitionError: something else than event types was given, or both ``key`` and ``keys``.
+    """
+    if key is not None and keys is not None:
+        raise DefinitionError("@on takes key= for one row or keys= for several; got both.")
+    if isinstance(keys, str):
+        raise DefinitionError(f"@on: keys= takes a function or a tuple of names; got {keys!r}.")
+    return _marker("@on", types, KeyOptions(key, keys), is_batch=False)
+
+
+def on_batch(*types: EventType[Any, ...]) -> Callable[[H], H]:
+    """Make a method of a `Projection` the handler of these event types, several events at a time.
+
+    It gets a list of consecutive events: as many of a batch as no other handler wants one in between, so
+    that order is kept. One method for all types gets all of a batch::
+
+        @on_batch(Account.opened, Account.closed)
+        def happened(self, events):
+            AuditLine.objects.bulk_create(AuditLine(text=event.identity) for event in events)
 
     Raises:
         DefinitionError: something else than event types was given.
     """
+    return _marker("@on_batch", types, KeyOptions(), is_batch=True)
+
+
+def _marker(
+    name: str, types: tuple[Any, ...], options: KeyOptions, *, is_batch: bool
+) -> Callable[[H], H]:
     if not types or not all(isinstance(one, EventType) for one in types):
         raise DefinitionError(
-            f"@on takes event types of aggregates, e.g. @on(Account.opened); got {types!r}"
+            f"{name} takes event types of aggregates, e.g. {name}(Account.opened); got {types!r}"
         )
+    marks = tuple(_Mark(one.name, options, is_batch) for one in types)
 
     def mark(handler: H) -> H:
-        setattr(handler, _EVENT_TYPES, (*getattr(handler, _EVENT_TYPES, ()), *types))
+        setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), *marks))
         return handler
 
     return mark
+
+
+class Session(ABC):
+    """A projection at work over several batches, with what it keeps in memory between them.
+
+    For whoever reads the log (worker, rebuild)::
+
+        session = projection.session()
+        for batch in batches:
+            with transaction.atomic(using=projection.using):
+                …  # lock the checkpoint; see below
+                session.apply(batch.events)
+                session.flush()
+                checkpoint.move_to(batch.end)
+
+    - ``apply`` may be called any number of times before a ``flush``; that is faster the more events there
+      are between two. All must happen in the transaction that moves the checkpoint: ``apply`` may write
+      some of the rows itself, and nothing is complete before ``flush``.
+    - After the commit the session may go on in the next transaction, with the rows that it has in
+      memory, if the checkpoint is still where the session left it. If not, another worker has changed
+      rows: begin a new session. The same after a rebuild has been swapped in.
+    - After an error or a rollback the session is of no use: begin a new one.
+    - Reads and writes go through the connection ``projection.using``, to tables named without schema:
+      whatever ``search_path`` or temporary tables are in force must stay so during a session.
+    """
+
+    @abstractmethod
+    def apply(self, events: Iterable[RecordedEvent]) -> None:
+        """Apply the next events of the log.
+
+        Raises:
+            HandlerFailed: a handler or key function raised an exception. Errors of the database come
+                as they are, and may be due to any event since the last ``flush``.
+        """
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write all that is not written yet."""
+
+
+class _DirectSession(Session):
+    """Of a projection that keeps nothing in memory."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+
+    def apply(self, events: Iterable[RecordedEvent]) -> None:
+        """See `Session.apply`."""
+        self._projection.apply(list(events))
+
+    def flush(self) -> None:
+        """See `Session.flush`: nothing is left to write."""
 
 
 class Projection:
@@ -85,7 +202,8 @@ class Projection:
         models: the models that it writes to.
         on_error: `STOP` (the default) or `PARK`.
         partitions: number of parts, by key, that are worked on independently of each other.
-        handlers: handlers by event type name, made from the methods marked with ``@on``.
+        handlers: handlers by event type name, made from the methods marked with ``@on`` and ``@on_batch``.
+        key_overrides: what single handlers say about rows, by event type name; see `RowProjection`.
     """
 
     name: ClassVar[str]
@@ -94,19 +212,28 @@ class Projection:
     on_error: ClassVar[OnError] = STOP
     partitions: ClassVar[int] = 1
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
+    batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own: dict[str, Callable[..., Any]] = {}
+        marks: list[_Mark] = []
         for function in vars(cls).values():
-            for event_type in getattr(function, _EVENT_TYPES, ()):
-                if event_type.name in own:
+            for mark in getattr(function, _MARKS, ()):
+                if mark.type in own:
                     raise DefinitionError(
-                        f"{cls.__module__}.{cls.__qualname__}: both {own[event_type.name].__name__} "
-                        f"and {function.__name__} handle {event_type.name}. Make one of them."
+                        f"{cls.__module__}.{cls.__qualname__}: both {own[mark.type].__name__} "
+                        f"and {function.__name__} handle {mark.type}. Make one of them."
                     )
-                own[event_type.name] = function
+                own[mark.type] = function
+                marks.append(mark)
         cls.handlers = {**cls.handlers, **own}
+        inherited = {type: one for type, one in cls.key_overrides.items() if type not in own}
+        cls.key_overrides = inherited | {
+            mark.type: mark.options for mark in marks if mark.options != KeyOptions()
+        }
+        cls.batch_handlers |= {own[mark.type] for mark in marks if mark.is_batch}
         if "name" not in vars(cls):
             cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
         if cls.handlers:
@@ -121,6 +248,10 @@ class Projection:
                 f"{cls.__module__}.{cls.__qualname__} does not say which models it writes to. "
                 "Write e.g. models = (Balance,), so that it can be rebuilt."
             )
+        if cls.key_overrides:
+            raise DefinitionError(
+                f"{cls.__module__}.{cls.__qualname__}: @on takes key= and keys= in a RowProjection only."
+            )
 
     @property
     def using(self) -> str:
@@ -131,13 +262,30 @@ class Projection:
         """Apply events of the log, inside the transaction that also moves the checkpoint.
 
         Raises:
-            HandlerFailed: a handler raised an exception.
+            HandlerFailed: a handler raised an exception. One from a method marked with ``@on_batch`` that
+                was given several events comes as it is: any of them may be the cause.
         """
-        for event in events:
-            handler = self.handlers.get(event.type)
-            if handler is not None:
-                with self.handling(event):
-                    handler(self, event)
+        wanted = [event for event in events if event.type in self.handlers]
+        for handler, group in groupby(wanted, key=lambda event: self.handlers[event.type]):
+            if handler not in self.batch_handlers:
+                for event in group:
+                    with self.handling(event):
+                        handler(self, event)
+            elif len(together := list(group)) > 1:
+                handler(self, together)
+            else:
+                with self.handling(together[0]):
+                    handler(self, together)
+
+    def session(self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False) -> Session:
+        """Begin to work over several batches; see `Session`.
+
+        Args:
+            max_rows: rows kept in memory between batches; when there are more, they are written and
+                forgotten.
+            is_empty: the projection's tables have no rows yet, as in a rebuild: none is looked for.
+        """
+        return _DirectSession(self)
 
     @contextmanager
     def handling(self, event: RecordedEvent) -> Iterator[None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -119,7 +120,18 @@ def projection_statuses(
         UnknownProjection: there is none of a name.
     """
     ages = _Ages(store or DjangoEventStore(), now)
-    return [_status(projection, ages) for projection in current_projections().named(names)]
+    projections = current_projections().named(names)
+    checkpoints: dict[str, list[Checkpoint]] = defaultdict(list)
+    parked: dict[str, dict[int, int]] = defaultdict(dict)
+    for using in {one.using for one in projections}:  # One query each, however many there are.
+        of_these = [one.name for one in projections if one.using == using]
+        for checkpoint in Checkpoint.objects.using(using).filter(name__in=of_these):
+            checkpoints[checkpoint.name].append(checkpoint)
+        waiting = ParkedEvent.objects.using(using).filter(projection__in=of_these).order_by()
+        numbers = waiting.values_list("projection", "partition").annotate(number=Count("pk"))
+        for name, partition, number in numbers:
+            parked[name][partition] = number
+    return [_status(one, checkpoints[one.name], parked[one.name], ages) for one in projections]
 
 
 class _Ages:
@@ -141,11 +153,14 @@ class _Ages:
         return self._known[position]
 
 
-def _status(projection: Projection, ages: _Ages) -> ProjectionStatus:
+def _status(
+    projection: Projection,
+    checkpoints: Sequence[Checkpoint],
+    parked: Mapping[int, int],
+    ages: _Ages,
+) -> ProjectionStatus:
     models = tuple(str(model._meta.verbose_name_plural) for model in projection.models)
     nothing = ProjectionStatus(projection.name, None, 0, ages.head, None, "", "", models)
-    checkpoints = Checkpoint.objects.using(projection.using).filter(name=projection.name)
-    parked = _parked(projection)
     parts = [
         nothing._replace(
             state=State(one.state),
@@ -168,12 +183,6 @@ def _status(projection: Projection, ages: _Ages) -> ProjectionStatus:
         parts = [*live, *parts]
     whole = _together(live)
     return whole._replace(parts=tuple(parts)) if parts != [whole] else whole
-
-
-def _parked(projection: Projection) -> dict[int, int]:
-    """Return how many events are parked in each partition."""
-    waiting = ParkedEvent.objects.using(projection.using).filter(projection=projection.name)
-    return dict(waiting.order_by().values_list("partition").annotate(number=Count("pk")))
 
 
 def _together(parts: Sequence[ProjectionStatus]) -> ProjectionStatus:

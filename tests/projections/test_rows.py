@@ -53,7 +53,7 @@ def test_the_key_may_be_a_function_that_gives_field_values_or_none():
 
 
 def test_many_keys_of_several_fields_are_loaded_in_chunks(monkeypatch):
-    monkeypatch.setattr("rill_django.projections.rows.KEYS_PER_QUERY", 3)
+    monkeypatch.setattr("rill_django.projections.rows.tables.KEYS_PER_QUERY", 3)
     for number in range(10):
         Account.open.transact(str(number), f"owner {number % 5}").unwrap()
     ProjectionWorker(["bank.Branches"], batch_size=5).run_until_caught_up()

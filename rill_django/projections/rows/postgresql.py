@@ -1,0 +1,214 @@
+"""Loading and writing rows, as PostgreSQL does it fastest.
+
+Columns travel as arrays, in PostgreSQL's own text form, which is made here: a driver's conversion of
+each single value takes as long as all the rest. Tables are named without their schema, so that a
+connection's ``search_path`` says where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Func
+from django.db.models.sql.compiler import SQLCompiler
+
+from rill_django.projections.rows.columns import Column, Frozen
+from rill_django.projections.rows.tables import (
+    Key,
+    RowsVanished,
+    RowTable,
+    Written,
+    chunks,
+)
+
+ROWS_AT_ONCE = 10_000
+"""Rows in one statement, or one message of a COPY."""
+
+_QUOTED = (models.CharField, models.TextField, models.JSONField)
+
+
+class PostgreSQLTable(RowTable):
+    """See `RowTable`."""
+
+    def matching(self, keys: Iterable[Key]) -> Iterator[models.QuerySet[Any]]:
+        """See `RowTable.matching`."""
+        columns = [self.columns[index] for index in self.key_indexes]
+        if not all(column.is_known for column in columns):
+            yield from super().matching(keys)
+            return
+        for some in chunks(keys, ROWS_AT_ONCE):
+            arrays = [
+                array(self._types[index], texts(column, values))
+                for index, column, values in zip(
+                    self.key_indexes, columns, zip(*some, strict=True), strict=True
+                )
+            ]
+            types = [self._types[index].name for index in self.key_indexes]
+            yield self._rows.filter(_Among(self.key_names, types, arrays))
+
+    def insert(self, rows: Sequence[Written]) -> None:
+        """See `RowTable.insert`."""
+        if not self._can_copy:
+            super().insert(rows)
+            return
+        unsure = [one for one in rows if not one.is_sure]
+        if unsure:
+            # All of them, so that automatic keys are given in order.
+            super().insert(rows)
+            return
+        given: list[int] = list(range(len(self.names)))
+        for index in self._indexes_of_primary_key():
+            if all(one.values[index] is None for one in rows):
+                given.remove(index)
+        if any(
+            one.values[index] is None
+            for index in self._indexes_of_primary_key()
+            if index in given
+            for one in rows
+        ):
+            super().insert(rows)
+            return
+        connection = connections[self.using]
+        names = ", ".join(self._quoted[index] for index in given)
+        statement = f"COPY {self._quoted_table} ({names}) FROM STDIN"
+        connection.validate_no_broken_transaction()
+        with (
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,
+            cursor.cursor.copy(statement) as copy,
+        ):
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                columns = list(
+                    zip(*(one.values for one in rows[start : start + ROWS_AT_ONCE]), strict=True)
+                )
+                lines = zip(*(self._copied(index, columns[index]) for index in given), strict=True)
+                copy.write("\n".join(map("\t".join, lines)) + "\n")
+
+    def _copied(self, index: int, values: Sequence[Any]) -> list[str]:
+        found = texts(self.columns[index], values)
+        if self._types[index].is_quoted:
+            return [r"\N" if one is None else escaped(one) for one in found]
+        return [r"\N" if one is None else one for one in found]
+
+    def update(self, rows: Sequence[Written]) -> None:
+        """See `RowTable.update`."""
+        sure = [one for one in rows if one.is_sure]
+        unsure = [one for one in rows if not one.is_sure]
+        if unsure:
+            super().update(unsure)
+        for start in range(0, len(sure), ROWS_AT_ONCE):
+            self._update(sure[start : start + ROWS_AT_ONCE])
+
+    def _update(self, rows: Sequence[Written]) -> None:
+        changed = self.changed_indexes(rows)
+        given = [*self.key_indexes, *changed]
+        columns = list(zip(*(one.values for one in rows), strict=True))
+        arrays = [array(self._types[i], texts(self.columns[i], columns[i])) for i in given]
+        quoted = self._quoted
+        table = self._quoted_table
+        statement = (
+            f"UPDATE {table} SET {', '.join(f'{quoted[i]} = new.{quoted[i]}' for i in changed)} "
+            f"FROM unnest({', '.join(f'%s::{self._types[i].name}[]' for i in given)}) "
+            f"AS new ({', '.join(quoted[i] for i in given)}) "
+            f"WHERE {' AND '.join(f'{table}.{quoted[i]} = new.{quoted[i]}' for i in self.key_indexes)}"
+        )
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(statement, arrays)
+            if cursor.rowcount != len(rows):
+                raise RowsVanished(
+                    f"{len(rows) - cursor.rowcount} rows of {self.model._meta.label} were deleted by "
+                    "somebody else. Only its projection may write to it; rebuild it."
+                )
+
+    @cached_property
+    def _types(self) -> list[_Type]:
+        connection = connections[self.using]
+        return [_Type(column, connection) for column in self.columns]
+
+    @cached_property
+    def _quoted(self) -> list[str]:
+        quote = connections[self.using].ops.quote_name
+        return [quote(column.field.column or "") for column in self.columns]
+
+    @cached_property
+    def _quoted_table(self) -> str:
+        quoted: str = connections[self.using].ops.quote_name(self.model._meta.db_table)
+        return quoted
+
+    @cached_property
+    def _can_copy(self) -> bool:
+        from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+        return bool(is_psycopg3)
+
+
+class _Type:
+    """The database's type of a column.
+
+    Attributes:
+        name: without length or precision, which are the column's own affair.
+        is_quoted: its text may have characters that mean something in an array or a COPY.
+    """
+
+    def __init__(self, column: Column, connection: BaseDatabaseWrapper) -> None:
+        self.name = (column.field.db_type(connection) or "").partition("(")[0]
+        self.is_quoted = isinstance(column.target, _QUOTED)
+
+
+class _Among(Func):
+    """Whether a row's key is among those in the arrays."""
+
+    output_field = models.BooleanField()
+
+    def __init__(self, names: Sequence[str], types: Sequence[str], arrays: Sequence[str]) -> None:
+        super().__init__(*map(models.F, names))
+        self._types = types
+        self._arrays = arrays
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> Any:  # type: ignore[override]
+        columns = [compiler.compile(one)[0] for one in self.get_source_expressions()]
+        arrays = [f"%s::{type}[]" for type in self._types]
+        if len(columns) == 1:
+            return f"{columns[0]} = ANY ({arrays[0]})", list(self._arrays)
+        wanted = f"SELECT * FROM unnest({', '.join(arrays)})"
+        return f"({', '.join(columns)}) IN ({wanted})", list(self._arrays)
+
+
+def texts(column: Column, values: Sequence[Any]) -> list[str | None]:
+    """Return settled values in PostgreSQL's text form."""
+    if column.is_json:
+        return [one.text if isinstance(one, Frozen) else None for one in values]
+    if isinstance(column.target, models.DurationField):
+        return [None if one is None else interval(one) for one in values]
+    if isinstance(column.target, (models.CharField, models.TextField)):
+        return list(values)
+    return [None if one is None else str(one) for one in values]
+
+
+def interval(value: timedelta) -> str:
+    """Return a duration as PostgreSQL writes it."""
+    return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+
+
+def array(type: _Type, values: Sequence[str | None]) -> str:
+    """Return an array of texts as PostgreSQL writes it."""
+    if not type.is_quoted:
+        return "{" + ",".join(["NULL" if one is None else one for one in values]) + "}"
+    quoted = [
+        "NULL" if one is None else '"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for one in values
+    ]
+    return "{" + ",".join(quoted) + "}"
+
+
+def escaped(value: str) -> str:
+    """Return a text as COPY wants it."""
+    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+        value = value.replace("\\", "\\\\").replace("\n", "\\n")
+        return value.replace("\t", "\\t").replace("\r", "\\r")
+    return value

@@ -1,0 +1,87 @@
+"""System checks of projections and their models."""
+
+import pytest
+from django.core.checks import Error, Warning
+
+from rill_django import Projection, RowProjection, on
+from rill_django.checks import check_projections
+from rill_django.testing import isolated_projections
+from tests.bank.domain import Account
+from tests.bank.models import Balance, Card, Holder
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    with isolated_projections():
+        yield
+
+
+def rows_of(of, key_of_rows="number"):
+    class Rows(RowProjection):
+        name = f"bank.{of.__name__}"
+        model = of
+        key = key_of_rows
+
+        @on(Account.opened)
+        def opened(self, row, event): ...
+
+    return Rows
+
+
+def found():
+    return [message.id for message in check_projections(None)]
+
+
+@pytest.mark.parametrize("key", ["number", ("number",), lambda event: event.number])
+def test_keys_that_are_in_order(key):
+    rows_of(Balance, staticmethod(key) if callable(key) else key)
+    assert found() == []
+
+
+def test_two_projections_of_a_model():
+    rows_of(Balance)
+
+    class Other(Projection):
+        models = (Card, Balance)
+
+        @on(Account.opened)
+        def opened(self, event): ...
+
+    (error,) = check_projections(None)
+    assert isinstance(error, Error)
+    assert error.id == "rill.E005"
+    assert "bank.Balance and projections.Other both write to bank.Balance" in error.msg
+
+
+def test_a_model_without_table(monkeypatch):
+    rows_of(Holder)
+    monkeypatch.setattr(Holder._meta, "managed", False)
+    assert found() == ["rill.E006"]
+    monkeypatch.undo()
+    monkeypatch.setattr("rill_django.checks.apps.get_models", lambda: [Balance])
+    assert found() == ["rill.E006"]
+
+
+class NoCheckpoints:
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        return False if model_name == "checkpoint" else None
+
+
+def test_a_database_without_checkpoint(settings):
+    rows_of(Holder)
+    settings.DATABASE_ROUTERS = ["tests.projections.test_rows_checks.NoCheckpoints"]
+    assert found() == ["rill.E007"]
+
+
+def test_foreign_keys_to_disposable_rows(monkeypatch):
+    rows_of(Balance)
+    assert found() == []
+    monkeypatch.setattr(Card._meta.get_field("account"), "db_constraint", True)
+    (warning,) = check_projections(None)
+    assert isinstance(warning, Warning)
+    assert warning.id == "rill.W003"
+    assert "bank.Card.account points to bank.Balance" in warning.msg
+    rows_of(Card)
+    (warning,) = check_projections(None)
+    assert warning.id == "rill.W004"
+    assert "of the projection bank.Card points to bank.Balance" in warning.msg
