@@ -2,55 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rill_django.domain.errors import UnreadableEvent
+from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
-from rill_django.projections.projection import HandlerFailed
-from rill_django.projections.rebuild import rebuild
+from rill_django.management.signals import stopped_by_signals
+from rill_django.projections.projection import Projection
+from rill_django.projections.rebuild import RebuildInterrupted
+from rill_django.projections.rebuilding.processes import in_processes
+from rill_django.projections.rebuilding.tasks import Outcome, Task, perform
 from rill_django.projections.registry import UnknownProjection, current_projections
+from rill_django.projections.worker import Stop
 
 
 class Command(BaseCommand):
-    """A shell round `rebuild`."""
+    """A shell round `rebuild` and `verify`."""
 
     help = (
         "Makes projections anew from the whole log. Readers see the old rows until the new ones are "
-        "complete."
+        "complete. Exit code 1: one could not be rebuilt, or with --verify: rows differ."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """See Django."""
         parser.add_argument("names", nargs="*", help="projections to rebuild; default: all")
+        parser.add_argument("--database", help="only projections that are kept in this database")
         parser.add_argument("--no-input", "--noinput", action="store_true", help="do not ask")
+        parser.add_argument(
+            "--verify",
+            action="store_true",
+            help="change nothing; say where the rows differ from what the log gives",
+        )
+        parser.add_argument(
+            "--in-place",
+            action="store_true",
+            help="delete and make the live rows themselves, in one long transaction",
+        )
+        parser.add_argument(
+            "--restart",
+            action="store_true",
+            help="do not go on where a rebuild was interrupted",
+        )
+        parser.add_argument(
+            "--workers",
+            type=positive_integer,
+            default=1,
+            metavar="N",
+            help="rebuild so many projections at once, each in a process of its own",
+        )
+        parser.add_argument(
+            "--batch-size", type=positive_integer, help="most events applied in one transaction"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
-        try:
-            projections = current_projections().named(options["names"])
-        except UnknownProjection as error:
-            raise CommandError(str(error)) from None
-        if not projections:
-            raise CommandError(
-                "There are no projections. Write one in the projections.py of an installed app."
-            )
+        if options["verify"] and options["in_place"]:
+            raise CommandError("--verify changes nothing, so it cannot be done --in-place.")
+        projections = self._projections(options["names"], options["database"])
         names = ", ".join(projection.name for projection in projections)
-        if not options["no_input"]:
+        if not (options["no_input"] or options["verify"]):
             answer = input(f"Make these projections anew from the log: {names}? [y/N] ")
             if answer.strip().lower() not in ("y", "yes"):
                 raise CommandError("Nothing was changed.")
-        for projection in projections:
-            with Progress(self.stdout, projection.name, "events") as progress:
-                try:
-                    position = rebuild(
-                        projection, progress=lambda _, done, head: progress.advance_to(done, head)
-                    )
-                except (HandlerFailed, UnreadableEvent) as error:
-                    raise CommandError(
-                        f"{projection.name} could not be rebuilt; its rows are as they were: {error}"
-                    ) from error
-            self.stdout.write(
-                self.style.SUCCESS(f"{projection.name} is rebuilt up to position {position:,}.")
+        tasks = [
+            Task(
+                projection.name,
+                verify=options["verify"],
+                in_place=options["in_place"],
+                restart=options["restart"],
+                batch_size=options["batch_size"],
             )
+            for projection in projections
+        ]
+        bad = []
+        with stopped_by_signals() as stop:
+            for outcome in self._outcomes(tasks, options["workers"], stop):
+                if outcome.is_good:
+                    self.stdout.write(self.style.SUCCESS(outcome.text))
+                else:
+                    bad.append(outcome)
+        if bad:
+            text = "\n".join(outcome.text for outcome in bad)
+            raise CommandError(text) from bad[0].error
+
+    def _projections(self, names: Sequence[str], database: str | None) -> list[Projection]:
+        try:
+            found = current_projections().named(names)
+        except UnknownProjection as error:
+            raise CommandError(str(error)) from None
+        found = [one for one in found if database in (None, one.using)]
+        if not found:
+            raise CommandError(
+                "There are no projections. Write one in the projections.py of an installed app."
+            )
+        return found
+
+    def _outcomes(self, tasks: Sequence[Task], workers: int, stop: Stop) -> Iterator[Outcome]:
+        if workers > 1 and len(tasks) > 1:
+            yield from self._in_processes(tasks, workers, stop)
+            return
+        for task in tasks:
+            with Progress(self.stdout, task.name, "events") as progress:
+                outcome = perform(task, lambda _, done, head: progress.advance_to(done, head), stop)
+            yield outcome
+            if isinstance(outcome.error, RebuildInterrupted):
+                return
+
+    def _in_processes(self, tasks: Sequence[Task], workers: int, stop: Stop) -> Iterator[Outcome]:
+        reached: dict[str, int] = {}
+        heads: dict[str, int] = {}
+        with Progress(self.stdout, f"{len(tasks)} projections", "events") as progress:
+
+            def advance(name: str, done: int, head: int) -> None:
+                reached[name], heads[name] = done, head
+                # Those that have not begun have as far to go.
+                total = sum(heads.values()) + max(heads.values()) * (len(tasks) - len(heads))
+                progress.advance_to(sum(reached.values()), total)
+
+            try:
+                yield from in_processes(tasks, workers, advance, stop)
+            except ImproperlyConfigured as error:
+                raise CommandError(str(error)) from None
+            except BrokenProcessPool:
+                raise CommandError(
+                    "A worker process was killed, maybe for want of memory. Run this command again, "
+                    "with fewer --workers."
+                ) from None

@@ -1,0 +1,49 @@
+"""Why a rebuild did not come to its end. The live rows are as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rill_django.domain.errors import RillError
+
+
+class CannotBuildBeside(RillError):
+    """The tables cannot be replaced without losing something.
+
+    Attributes:
+        reasons: what stands in the way.
+    """
+
+    def __init__(self, projection: str, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        listed = "".join(f"\n  - {reason}" for reason in reasons)
+        super().__init__(
+            f"{projection} cannot be rebuilt beside its live rows:{listed}\n"
+            "Change that, or rebuild it in place: rebuild_projections --in-place, which is one long "
+            "transaction."
+        )
+
+
+class AlreadyRebuilding(RillError):
+    """Somebody else is rebuilding the projection."""
+
+
+class RebuildInterrupted(RillError):
+    """It was asked to stop.
+
+    Attributes:
+        position: how far it had come.
+        is_kept: whether the next one goes on from there.
+    """
+
+    def __init__(self, projection: str, position: int, is_kept: bool) -> None:
+        self.position = position
+        self.is_kept = is_kept
+        then = "The next one goes on from there." if is_kept else "The next one begins anew."
+        super().__init__(
+            f"The rebuild of {projection} was stopped at position {position:,}. {then}"
+        )
+
+
+class RowsBesideLost(RillError):
+    """What had been built is gone: a connection was lost, or the live tables have changed meanwhile."""

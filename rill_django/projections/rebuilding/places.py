@@ -1,0 +1,129 @@
+"""Where rows are made beside the live ones: what every database does in its own way."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import ClassVar, NamedTuple
+
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.tables import Model, foreign_parents, models_of
+
+
+class Sides(NamedTuple):
+    """How the two tables of a model are called in SQL, at the moment of a comparison."""
+
+    live: str
+    beside: str
+
+
+class Place(ABC):
+    """Tables beside the live ones, with the same names, for one projection.
+
+    Args:
+        projection: an instance that nobody else applies events with.
+        purpose: part of the place's name; places with different purposes do not meet.
+    """
+
+    keeps_progress: ClassVar[bool] = False
+    """Whether the tables outlive the process that makes them."""
+
+    def __init__(self, projection: Projection, purpose: str) -> None:
+        self.projection = projection
+        self.using = projection.using
+        self.models: Sequence[Model] = models_of(projection)
+        self.name = _identifier(f"rill_{purpose}", projection.name)
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """The connection in use."""
+        connection = connections[self.using]
+        assert isinstance(connection, BaseDatabaseWrapper)
+        return connection
+
+    def reasons_against(self) -> list[str]:
+        """Say what would be lost if the live tables' rows were replaced, if anything would."""
+        return foreign_parents(list(self.models))
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Have the place's connection be that of its database, inside the ``with`` block."""
+        return nullcontext()
+
+    @abstractmethod
+    def claim(self) -> bool:
+        """Take the place for this process, until it ends; return whether nobody else has it."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the claim up. What has been built stays where that is possible."""
+
+    def is_as_left(self) -> bool:
+        """Whether there are tables from before, of the form that the live ones have now."""
+        return False
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make empty tables; what was there before goes."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Remove the tables, if there are any."""
+
+    @abstractmethod
+    def building(self) -> AbstractContextManager[None]:
+        """Have statements mean the tables beside, inside the ``with`` block, inside a transaction.
+
+        Raises:
+            RowsBesideLost: they are no longer there.
+        """
+
+    @abstractmethod
+    def finishing(self) -> AbstractContextManager[None]:
+        """Surround the last step: what has to be done outside its transaction."""
+
+    @abstractmethod
+    def finish(self, apply_rest: Callable[[], None]) -> None:
+        """Apply the last events, and replace the live rows.
+
+        Inside a transaction that holds the live checkpoints. The tables beside are gone afterwards.
+        """
+
+    def waits_for(self) -> str:
+        """Say who keeps the last step from being taken, or nothing. Called when all is caught up."""
+        return ""
+
+    @abstractmethod
+    def is_busy(self, error: DatabaseError) -> bool:
+        """Whether the error says only that somebody else holds a lock."""
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Open a transaction in which the live tables do not move, for comparing."""
+
+    @abstractmethod
+    def sides(self) -> dict[Model, Sides]:
+        """Return how live tables and those beside are called, inside `snapshot`; the last thing there."""
+
+
+def _identifier(prefix: str, name: str) -> str:
+    """Return a readable name that is the projection's own, and short enough for every database."""
+    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    readable = re.sub(r"\W+", "_", name, flags=re.ASCII).lower()
+    return f"{prefix}_{readable}"[:50] + f"_{digest}"
+
+
+@contextmanager
+def connection_instead(using: str, connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Use another connection to a database inside the ``with`` block, in this thread."""
+    before = connections[using]
+    connections[using] = connection
+    try:
+        yield
+    finally:
+        connections[using] = before

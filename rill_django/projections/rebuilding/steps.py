@@ -1,0 +1,285 @@
+"""A rebuild beside the live rows, in steps that can be taken between other work."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from typing_extensions import Self
+
+from rill_django.conf import configuration
+from rill_django.projections.batches import Batch
+from rill_django.projections.held import ParkedEvent
+from rill_django.projections.partitions import checkpoints_of
+from rill_django.projections.projection import Projection, Session
+from rill_django.projections.rebuilding.errors import (
+    AlreadyRebuilding,
+    CannotBuildBeside,
+    RebuildInterrupted,
+)
+from rill_django.projections.rebuilding.places import Place
+from rill_django.projections.rebuilding.progress import (
+    Bookmark,
+    live_checkpoints,
+    move_live_checkpoints,
+    read_readable,
+    skipped_positions,
+    without,
+)
+from rill_django.projections.worker import Progress, Stop
+from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EventStore
+
+logger = logging.getLogger("rill_django.projections")
+
+BATCH_SIZE = 5_000
+"""Least number of events in a batch; nobody waits for the rows, so that it may be large."""
+
+STEP_SECONDS = 1.0
+"""How long one transaction goes on reading batches: rows that are changed often are written once."""
+
+FEW_EVENTS = 500
+"""So many are applied in the last step, which keeps the projection's worker waiting."""
+
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+SAY_EVERY_SECONDS = 10.0
+
+
+class Rebuild:
+    """Makes a projection's rows anew beside the live ones, and puts them in their place.
+
+    A context manager. Where the place allows it, what was built is kept when it is left before the end,
+    also by ``kill -9``, and taken up by the next one if the projection's version is still the same.
+
+    Args:
+        place: where to build.
+        store: the log; default: the project's.
+        batch_size: most events applied in one transaction; default: as many as take about a second.
+        progress: called after every transaction.
+        restart: do not take up what was built before.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        store: EventStore | None = None,
+        batch_size: int | None = None,
+        progress: Progress | None = None,
+        restart: bool = False,
+    ) -> None:
+        self.projection: Projection = place.projection
+        self.position = 0
+        self.resumed_at = 0
+        """Where it took up what was built before."""
+        self.pause = 0.0
+        """Seconds that there is nothing to do before the next step."""
+        self._place = place
+        self._bookmark = Bookmark(self.projection, is_kept=place.keeps_progress)
+        self._store = store or DjangoEventStore()
+        self._batch_size = batch_size or max(BATCH_SIZE, configuration().batch_size)
+        self._seconds = 0.0 if batch_size else STEP_SECONDS
+        self._progress = progress or (lambda name, position, head: None)
+        self._restart = restart
+        self._session: Session | None = None
+        self._is_done = False
+        self._failures = 0
+        self._due = self._said = 0.0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.leave(error)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Leave. What is built is removed if the error says that it is no good."""
+        kept = (RebuildInterrupted, OperationalError, InterfaceError)
+        if isinstance(error, Exception) and not isinstance(error, kept):
+            self.abandon()
+        else:
+            self.close()
+
+    def start(self) -> None:
+        """Make the tables, or take up those that were left.
+
+        Raises:
+            CannotBuildBeside: something would be lost.
+            AlreadyRebuilding: somebody else is at it.
+        """
+        checkpoints_of(self.projection, self._store)
+        with self._place.connected():
+            if reasons := self._place.reasons_against():
+                raise CannotBuildBeside(self.projection.name, reasons)
+            if not self._place.claim():
+                raise AlreadyRebuilding(f"Somebody else is rebuilding {self.projection.name}.")
+            try:
+                self._take_up_or_make()
+            except BaseException:
+                self._place.release()
+                raise
+
+    def _take_up_or_make(self) -> None:
+        left = None if self._restart else self._bookmark.find()
+        if left is not None and self._place.is_as_left():
+            self.position = self.resumed_at = left.position
+            return
+        self._patiently_make()
+        self._bookmark.begin()
+
+    def _patiently_make(self) -> None:
+        while True:
+            try:
+                self._place.make()
+            except DatabaseError as error:
+                if not self._place.is_busy(error):
+                    raise
+                self._wait_longer(str(error).strip())
+                time.sleep(self.pause)
+            else:
+                self._failures = 0
+                return
+
+    def step(self) -> bool:
+        """Apply one batch, or take the last step; return whether there is more to do.
+
+        Raises:
+            HandlerFailed, UnreadableEvent: an event cannot be applied.
+            RowsBesideLost: what was built is gone.
+        """
+        self.pause = 0.0
+        with self._place.connected():
+            head = self._store.head()
+            batch = read_readable(
+                self._store, self.projection, self.position, head, self._batch_size
+            )
+            if batch.end < head or len(batch.events) > FEW_EVENTS:
+                self._apply(batch, head)
+                self._progress(self.projection.name, self.position, head)
+                return True
+            self.pause = max(self._due - time.monotonic(), 0.0)
+            if self.pause:
+                return True
+            if why := self._place.waits_for():
+                self._wait_longer(why)
+                return True
+            self._finish(batch, head)
+            return not self._is_done
+
+    def run(self, stop: Stop | None = None) -> int:
+        """Take all steps; return the position up to which the rows are built.
+
+        Raises:
+            RebuildInterrupted: ``stop`` was set before the end.
+        """
+        while not (stop and stop.is_set()):
+            if not self.step():
+                return self.position
+            if self.pause:
+                stop.wait(self.pause) if stop else time.sleep(self.pause)
+        raise RebuildInterrupted(self.projection.name, self.position, self._place.keeps_progress)
+
+    def close(self) -> None:
+        """Leave. What is built stays for the next one, where that is possible."""
+        self._place.release()
+
+    def abandon(self) -> None:
+        """Leave, and remove what is built."""
+        try:
+            if not self._is_done:
+                self._place.drop()
+                self._bookmark.remove()
+        except DatabaseError:
+            logger.exception("the left-overs of %s's rebuild are still there", self.projection.name)
+        finally:
+            self._place.release()
+
+    def _apply(self, batch: Batch, head: int) -> None:
+        until = time.monotonic() + self._seconds
+        with self._applying() as session, transaction.atomic(using=self._place.using):
+            move = self._bookmark.lock(self.position)
+            with self._place.building():
+                skipped = skipped_positions(self.projection)
+                session.apply(without(batch.events, skipped))
+                while batch.end < head and time.monotonic() < until:
+                    batch = read_readable(
+                        self._store, self.projection, batch.end, head, self._batch_size
+                    )
+                    session.apply(without(batch.events, skipped))
+                session.flush()
+            move(batch.end)
+        self.position = batch.end
+
+    @contextmanager
+    def _applying(self) -> Iterator[Session]:
+        """Give the session, which is of no use any more after an error."""
+        session = self._session or self.projection.session(is_empty=self.position == 0)
+        self._session = None
+        yield session
+        self._session = session
+
+    def _finish(self, batch: Batch, head: int) -> None:
+        try:
+            with (
+                self._applying() as session,
+                self._place.finishing(),
+                transaction.atomic(using=self._place.using),
+            ):
+                position = self._replace(session, batch, head)
+        except DatabaseError as error:
+            if not self._place.is_busy(error):
+                raise
+            self._wait_longer(str(error).strip())
+            return
+        self.position = position
+        self._is_done = True
+        self._progress(self.projection.name, position, position)
+        logger.info("projection %s is rebuilt up to %d", self.projection.name, position)
+
+    def _replace(self, session: Session, batch: Batch, head: int) -> int:
+        """Do so, inside a transaction; return the position of the new rows."""
+        self._bookmark.lock(self.position)
+        # From here on no worker applies anything to the live rows.
+        live = live_checkpoints(self.projection, lock=True)
+        target = max(head, *(one.position for one in live)) if live else head
+        skipped = skipped_positions(self.projection)
+
+        def apply_rest() -> None:
+            rest = batch
+            session.apply(without(rest.events, skipped))
+            while rest.end < target:
+                rest = read_readable(
+                    self._store, self.projection, rest.end, target, self._batch_size
+                )
+                session.apply(without(rest.events, skipped))
+            session.flush()
+
+        self._place.finish(apply_rest)
+        move_live_checkpoints(self.projection, target)
+        self._bookmark.remove()
+        ParkedEvent.objects.using(self._place.using).filter(
+            projection=self.projection.name, position__lte=target
+        ).delete()
+        return target
+
+    def _wait_longer(self, why: str) -> None:
+        self._failures += 1
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS)
+        self.pause = longest * random.uniform(0.5, 1.0)
+        now = time.monotonic()
+        self._due = now + self.pause
+        if self._failures > 3 and now - self._said > SAY_EVERY_SECONDS:
+            self._said = now
+            logger.warning("the rebuild of %s waits: %s", self.projection.name, why)

@@ -1,0 +1,98 @@
+"""What is to be done with one projection, and what came of it: values that go to other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
+
+from rill_django.domain.errors import RillError
+from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
+from rill_django.projections.rebuilding.differences import (
+    RowDifference,
+    TableComparison,
+    Verification,
+)
+from rill_django.projections.registry import current_projections
+from rill_django.projections.worker import Progress, Stop
+
+
+class Task(NamedTuple):
+    """A projection that is to be rebuilt, or verified. See `rebuild` and `verify`."""
+
+    name: str
+    verify: bool = False
+    in_place: bool = False
+    restart: bool = False
+    batch_size: int | None = None
+
+
+class Outcome(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        name: of the projection.
+        is_good: whether it is rebuilt, or its rows are as the log says.
+        text: what to tell.
+        error: what was raised, or ``None``; not known when it happened in another process.
+    """
+
+    name: str
+    is_good: bool
+    text: str
+    error: Exception | None = None
+
+
+def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
+    """Do the task; errors become outcomes, since other projections have nothing to do with them."""
+    try:
+        (projection,) = current_projections().named([task.name])
+        if task.verify:
+            found = verify(projection, progress=progress, batch_size=task.batch_size, stop=stop)
+            return Outcome(task.name, found.is_equal, "\n".join(report(found)))
+        position = rebuild(
+            projection,
+            progress=progress,
+            batch_size=task.batch_size,
+            in_place=task.in_place,
+            restart=task.restart,
+            stop=stop,
+        )
+    except RebuildInterrupted as error:
+        return Outcome(task.name, False, str(error), error)
+    except (RillError, DatabaseError, ImproperlyConfigured) as error:
+        verb = "verified" if task.verify else "rebuilt; its rows are as they were"
+        return Outcome(task.name, False, f"{task.name} could not be {verb}: {error}", error)
+    return Outcome(task.name, True, f"{task.name} is rebuilt up to position {position:,}.")
+
+
+def report(found: Verification) -> Iterator[str]:
+    """Yield lines that say what a verification has found."""
+    at = f"at position {found.position:,}"
+    if found.is_equal:
+        yield f"{found.projection} is as the log says, {at}."
+    else:
+        yield f"{found.projection} is not as the log says, {at}:"
+    for table in found.tables:
+        yield from _report_table(table)
+
+
+def _report_table(table: TableComparison) -> Iterator[str]:
+    by = f"rows matched by {', '.join(table.matched_by)}" if table.matched_by else "whole rows"
+    without = f", without {', '.join(table.not_compared)}" if table.not_compared else ""
+    yield (
+        f"  {table.model}: {table.missing:,} missing, {table.extra:,} extra, "
+        f"{table.different:,} different ({by}{without})"
+    )
+    for row in table.first:
+        yield from _report_row(row)
+
+
+def _report_row(row: RowDifference) -> Iterator[str]:
+    key = ", ".join(f"{name}={value!r}" for name, value in row.key.items())
+    times = f" ({row.times} times)" if row.times > 1 else ""
+    yield f"    {row.kind}: {key}{times}"
+    for name, (live, rebuilt) in row.columns.items():
+        yield f"      {name}: {live!r} should be {rebuilt!r}"

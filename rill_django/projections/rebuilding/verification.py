@@ -1,0 +1,191 @@
+"""Compares live rows with those that the log gives, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections, transaction
+
+from rill_django.conf import configuration
+from rill_django.domain.records import RecordedEvent
+from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.held import ParkedEvent
+from rill_django.projections.lanes import partition_of
+from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.comparison import TableComparer
+from rill_django.projections.rebuilding.dialects import place_for
+from rill_django.projections.rebuilding.differences import Verification
+from rill_django.projections.rebuilding.errors import (
+    AlreadyRebuilding,
+    CannotBuildBeside,
+    RebuildInterrupted,
+    RowsBesideLost,
+)
+from rill_django.projections.rebuilding.matching import matching_of
+from rill_django.projections.rebuilding.places import Place
+from rill_django.projections.rebuilding.progress import (
+    live_checkpoints,
+    read_readable,
+    skipped_positions,
+    without,
+)
+from rill_django.projections.rebuilding.steps import BATCH_SIZE
+from rill_django.projections.worker import Progress, Stop
+from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EventStore
+
+FIRST_ROWS = 20
+
+
+def verify(
+    projection: Projection,
+    *,
+    store: EventStore | None = None,
+    progress: Progress | None = None,
+    batch_size: int | None = None,
+    first: int = FIRST_ROWS,
+    stop: Stop | None = None,
+) -> Verification:
+    """Make a projection's rows anew beside the live ones, and say where these differ.
+
+    Both are compared at the position of the live rows, in one snapshot; workers go on meanwhile. Events
+    that were skipped or are parked are left out on both sides.
+
+    Args:
+        store: the log; default: the project's.
+        progress: called after every batch.
+        batch_size: most events applied in one transaction.
+        first: so many differing rows of each kind and table are reported.
+        stop: asks to stop.
+
+    Raises:
+        HandlerFailed, UnreadableEvent: an event cannot be applied.
+        CannotBuildBeside: there can be no tables beside.
+        AlreadyRebuilding: somebody else is verifying it.
+        RebuildInterrupted: ``stop`` was set.
+    """
+    place = place_for(projection, "verify")
+    if place is None or connections[projection.using].in_atomic_block:
+        reason = (
+            "Its database is one where nothing can be built beside."
+            if place is None
+            else "A transaction is open."
+        )
+        raise CannotBuildBeside(projection.name, [reason])
+    size = batch_size or max(BATCH_SIZE, configuration().batch_size)
+    with place.connected():
+        if reasons := place.reasons_against():
+            raise CannotBuildBeside(projection.name, reasons)
+        if not place.claim():
+            raise AlreadyRebuilding(f"Somebody else is verifying {projection.name}.")
+        try:
+            while True:
+                verifier = _Verifier(place, store or DjangoEventStore(), size, progress, stop)
+                found = verifier.verify(first)
+                if found is not None:
+                    return found
+        finally:
+            try:
+                place.drop()
+            finally:
+                place.release()
+
+
+class _Verifier:
+    def __init__(
+        self,
+        place: Place,
+        store: EventStore,
+        batch_size: int,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
+        self._place = place
+        self._projection = place.projection
+        self._store = store
+        self._batch_size = batch_size
+        self._progress = progress or (lambda name, position, head: None)
+        self._stop = stop
+        self._position = 0
+        self._session = self._projection.session(is_empty=True)
+        self._left_out = self._find_left_out()
+
+    def _find_left_out(self) -> frozenset[int]:
+        parked = ParkedEvent.objects.using(self._place.using).filter(
+            projection=self._projection.name
+        )
+        return skipped_positions(self._projection) | set(parked.values_list("position", flat=True))
+
+    def verify(self, first: int) -> Verification | None:
+        """Return what was found, or ``None`` if it has to begin anew."""
+        self._place.make()
+        while True:
+            self._build(self._lowest(live_checkpoints(self._projection)))
+            with self._place.snapshot():
+                live = live_checkpoints(self._projection)
+                if self._left_out != self._find_left_out():
+                    return None
+                ahead = max((one.position for one in live), default=0) - self._position
+                if self._lowest(live) < self._position:
+                    raise RowsBesideLost(
+                        f"{self._projection.name} was set back during its verification."
+                    )
+                # Otherwise the worker was quick: build on, outside the snapshot.
+                if ahead <= self._batch_size or self._lowest(live) == self._position:
+                    return self._compare(live, first)
+
+    @staticmethod
+    def _lowest(live: Sequence[Checkpoint]) -> int:
+        return min((one.position for one in live), default=0)
+
+    def _build(self, target: int) -> None:
+        while self._position < target:
+            if self._stop is not None and self._stop.is_set():
+                raise RebuildInterrupted(self._projection.name, self._position, is_kept=False)
+            with transaction.atomic(using=self._place.using):
+                position = self._apply(self._position, target)
+                with self._place.building():
+                    self._session.flush()
+            self._position = position
+            self._progress(self._projection.name, position, target)
+
+    def _apply(self, position: int, target: int, live: Sequence[Checkpoint] = ()) -> int:
+        batch = read_readable(self._store, self._projection, position, target, self._batch_size)
+        with self._place.building():
+            self._session.apply(
+                [
+                    one
+                    for one in without(batch.events, self._left_out)
+                    if self._is_applied(one, live)
+                ]
+            )
+        return batch.end
+
+    def _is_applied(self, event: RecordedEvent, live: Sequence[Checkpoint]) -> bool:
+        """Whether the live rows have the event already; partitions differ in that."""
+        if len(live) < 2:
+            return True
+        (key, *_) = self._projection.keys_of(event) or ("",)
+        mine = live[partition_of(key, len(live))]
+        return (event.position or 0) <= mine.position
+
+    def _compare(self, live: Sequence[Checkpoint], first: int) -> Verification:
+        """Apply what the live rows are ahead, and compare, all in one snapshot."""
+        highest = max((one.position for one in live), default=0)
+        position = self._position
+        while position < highest:
+            position = self._apply(position, highest, live)
+        with self._place.building():
+            self._session.flush()
+        sides = self._place.sides()
+        tables = [
+            TableComparer(
+                self._place.connection,
+                model,
+                matching_of(self._projection, model, self._place.models),
+                sides,
+                first,
+            ).compare()
+            for model in self._place.models
+        ]
+        return Verification(self._projection.name, highest, tuple(tables))
