@@ -6,4 +6,12 @@ from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.store.tables import Answer, Event, Position, Unsequenced
 
-__all__ = ["Answer", "Checkpoint", "Event", "ParkedEvent", "Position", "SkippedEvent", "Unsequenced"]
+__all__ = [
+    "Answer",
+    "Checkpoint",
+    "Event",
+    "ParkedEvent",
+    "Position",
+    "SkippedEvent",
+    "Unsequenced",
+]

@@ -42,7 +42,10 @@ def test_stream_names_are_readable(values, name):
 @example([" ", "/", "%"])
 @example(["\0", "\U0001f600", "é"])
 def test_splitting_is_the_inverse_of_naming(values):
-    assert split_stream(stream_name("bank.Account", tuple(values))) == ("bank.Account", tuple(values))
+    assert split_stream(stream_name("bank.Account", tuple(values))) == (
+        "bank.Account",
+        tuple(values),
+    )
 
 
 @given(keys, keys)
