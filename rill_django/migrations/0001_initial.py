@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "position",
-                    models.BigIntegerField(
+                    rill_django.store.tables.PositionField(
                         primary_key=True, serialize=False, verbose_name="position"
                     ),
                 ),

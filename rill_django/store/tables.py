@@ -28,9 +28,11 @@ class ImmutableEvent(RillError, TypeError):
 
 if TYPE_CHECKING:
     _CharField = models.CharField[str, str]
+    _BigIntegerField = models.BigIntegerField[int, int]
     _QuerySet = models.QuerySet["Event"]
 else:
-    _CharField, _QuerySet = models.CharField, models.QuerySet
+    _CharField, _BigIntegerField = models.CharField, models.BigIntegerField
+    _QuerySet = models.QuerySet
 
 
 class AsciiField(_CharField):
@@ -48,6 +50,14 @@ class AsciiField(_CharField):
         """Name the character set that MySQL's collation belongs to."""
         kind = super().db_type(connection)
         return f"{kind} CHARACTER SET ascii" if connection.vendor == "mysql" else kind
+
+
+class PositionField(_BigIntegerField):
+    """A whole number that is SQLite's own row number there, and so needs no index besides."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        """See Django."""
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
 
 
 class AppendOnlyQuerySet(_QuerySet):
@@ -103,7 +113,7 @@ class Event(models.Model):
 class Position(models.Model):
     """The place of an event in the log: consecutive from 1, in an order that never changes."""
 
-    position = models.BigIntegerField(_("position"), primary_key=True)
+    position = PositionField(_("position"), primary_key=True)
     event = models.OneToOneField(
         Event, on_delete=models.PROTECT, related_name="place", db_constraint=False
     )
