@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from itertools import chain
+from typing import Any
 
 import msgspec
 from django.db import IntegrityError
@@ -61,13 +62,13 @@ class SQLite(Dialect):
         expected = msgspec.json.encode(expected_versions(rows)).decode()
         cursor.execute(
             f"{_INSERT} SELECT * FROM (VALUES {_places(first)}) {_IF_ALL_ARE_AT}",
-            [*chain.from_iterable(first), expected],
+            (*_flat(first), expected),
         )
         if cursor.rowcount != len(first):
             return None
         for start in range(0, len(rest), ROWS_PER_STATEMENT):
             some = rest[start : start + ROWS_PER_STATEMENT]
-            cursor.execute(f"{_INSERT} VALUES {_places(some)}", list(chain.from_iterable(some)))
+            cursor.execute(f"{_INSERT} VALUES {_places(some)}", _flat(some))
         cursor.execute(_POSITIONS)
         return now
 
@@ -82,6 +83,10 @@ class SQLite(Dialect):
     def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> str:
         """See `Dialect.time_parameter`."""
         return _text(value)
+
+
+def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(chain.from_iterable(rows))
 
 
 def _places(rows: Sequence[object]) -> str:
