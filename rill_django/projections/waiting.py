@@ -163,10 +163,10 @@ class _Watch:
 
 
 def _refuse_open_transactions(name: str, aliases: set[str]) -> None:
+    from rill_django.store.orm import inside_callers_transaction
+
     for alias in aliases:
-        # A TestCase's transaction does not count: what durable=True asks, too.
-        blocks = connections[alias].atomic_blocks
-        if any(not getattr(block, "_from_testcase", False) for block in blocks):
+        if inside_callers_transaction(connections[alias]):
             raise NotCommitted(
                 f"Waiting for {name} inside a transaction could last forever: what this transaction "
                 "has stored is seen by nobody before its end. Wait behind `with transaction.atomic()`; "

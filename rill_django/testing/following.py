@@ -87,11 +87,10 @@ def catch_up_after_transaction(*names: str) -> None:
     ``with self.captureOnCommitCallbacks(execute=True)``.
     """
     from rill_django.projections.worker import catch_up  # Its tables can be made only late.
-    from rill_django.store.orm import DjangoEventStore
+    from rill_django.store.orm import DjangoEventStore, inside_callers_transaction
 
     using = DjangoEventStore().using
-    blocks = connections[using].atomic_blocks
-    if any(not getattr(block, "_from_testcase", False) for block in blocks):
+    if inside_callers_transaction(connections[using]):
         # What is not committed has no position yet, but on SQLite.
         transaction.on_commit(lambda: catch_up(*names), using=using)
     else:
