@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from django.db.models import Max, Q, TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from rill_django.domain.records import NewEvent
@@ -25,8 +25,7 @@ def versions_of(store: DjangoEventStore, streams: Collection[str]) -> dict[str, 
     """Return the version of each stream's last event; those without events are left out."""
     found: dict[str, int] = {}
     for some in _chunks(streams):
-        events = Event.objects.using(store.using).filter(stream__in=some)
-        found.update(events.values_list("stream").annotate(last=Max("version")))
+        found.update(store.versions(some))
     return found
 
 

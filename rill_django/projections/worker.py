@@ -15,8 +15,7 @@ from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.lanes import ConnectionLost, Lane, pause_after
 from rill_django.projections.observing import observe_batch
-from rill_django.projections.partitions import all_checkpoints, checkpoints_of
-from rill_django.projections.projection import Projection
+from rill_django.projections.partitions import all_checkpoints
 from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
@@ -197,11 +196,6 @@ class ProjectionWorker:
         self._head_seen = -1
 
 
-def checkpoint_of(projection: Projection) -> Checkpoint:
-    """Return the checkpoint of a projection that is not split, made if there is none."""
-    return checkpoints_of(projection, DjangoEventStore())[0]
-
-
 def catch_up(*names: str) -> None:
     """Bring projections up to date now, in this process.
 
@@ -224,6 +218,5 @@ __all__ = [
     "ProjectionWorker",
     "Stop",
     "catch_up",
-    "checkpoint_of",
     "read_batch",
 ]

@@ -125,7 +125,7 @@ class DjangoEventStore:
         for one in appends:
             first.setdefault(one.stream, one.expected_version)
         anywhere = [stream for stream, version in first.items() if version is ExpectedVersion.ANY]
-        actual = self._versions(anywhere) if anywhere else {}
+        actual = self.versions(anywhere) if anywhere else {}
         return {
             stream: actual.get(stream, EMPTY_STREAM)
             if isinstance(version, ExpectedVersion)
@@ -154,7 +154,7 @@ class DjangoEventStore:
 
     def _refuse_lost_race(self, appends: Sequence[Append], expected: Mapping[str, int]) -> None:
         """Raise `WrongExpectedVersion`, unless only streams have moved that may be at any version."""
-        actual = self._versions(list(expected))
+        actual = self.versions(list(expected))
         moved = False
         for append in appends:
             wanted = expected[append.stream]
@@ -168,7 +168,8 @@ class DjangoEventStore:
             stream = appends[0].stream
             raise WrongExpectedVersion(stream, expected[stream], expected[stream] + 1)
 
-    def _versions(self, streams: Sequence[str]) -> dict[str, int]:
+    def versions(self, streams: Sequence[str]) -> dict[str, int]:
+        """Return the version of each stream's last event; those without events are left out."""
         connection = self._connection
         with connection.cursor() as cursor:
             return dialect_of(connection).versions(cursor, streams)
@@ -200,7 +201,7 @@ class DjangoEventStore:
 
     def version(self, stream: str) -> int:
         """See `EventStore.version`."""
-        return self._versions([stream]).get(stream, EMPTY_STREAM)
+        return self.versions([stream]).get(stream, EMPTY_STREAM)
 
     def head(self) -> int:
         """See `EventStore.head`."""
