@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from itertools import groupby
@@ -16,11 +15,9 @@ from rill_django.domain.errors import DefinitionError, RillError
 from rill_django.domain.names import app_label_of
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.registry import current_projections
+from rill_django.projections.sessions import ROWS_IN_MEMORY, DirectSession, Session
 
 H = TypeVar("H", bound=Callable[..., Any])
-
-ROWS_IN_MEMORY = 100_000
-"""Most rows that a session keeps in memory between batches, unless told otherwise."""
 
 _MARKS = "__rill_handles__"
 
@@ -131,58 +128,6 @@ def _marker(
     return mark
 
 
-class Session(ABC):
-    """A projection at work over several batches, with what it keeps in memory between them.
-
-    For whoever reads the log (worker, rebuild)::
-
-        session = projection.session()
-        for batch in batches:
-            with transaction.atomic(using=projection.using):
-                …  # lock the checkpoint; see below
-                session.apply(batch.events)
-                session.flush()
-                checkpoint.move_to(batch.end)
-
-    - ``apply`` may be called any number of times before a ``flush``; that is faster the more events there
-      are between two. All must happen in the transaction that moves the checkpoint: ``apply`` may write
-      some of the rows itself, and nothing is complete before ``flush``.
-    - After the commit the session may go on in the next transaction, with the rows that it has in
-      memory, if the checkpoint is still where the session left it. If not, another worker has changed
-      rows: begin a new session. The same after a rebuild has been swapped in.
-    - After an error or a rollback the session is of no use: begin a new one.
-    - Reads and writes go through the connection ``projection.using``, to tables named without schema:
-      whatever ``search_path`` or temporary tables are in force must stay so during a session.
-    """
-
-    @abstractmethod
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
-        """Apply the next events of the log.
-
-        Raises:
-            HandlerFailed: a handler or key function raised an exception. Errors of the database come
-                as they are, and may be due to any event since the last ``flush``.
-        """
-
-    @abstractmethod
-    def flush(self) -> None:
-        """Write all that is not written yet."""
-
-
-class _DirectSession(Session):
-    """Of a projection that keeps nothing in memory."""
-
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
-
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
-        """See `Session.apply`."""
-        self._projection.apply(list(events))
-
-    def flush(self) -> None:
-        """See `Session.flush`: nothing is left to write."""
-
-
 class Projection:
     """Derived data with handlers that run any ORM code.
 
@@ -285,7 +230,7 @@ class Projection:
                 forgotten.
             is_empty: the projection's tables have no rows yet, as in a rebuild: none is looked for.
         """
-        return _DirectSession(self)
+        return DirectSession(self)
 
     @contextmanager
     def handling(self, event: RecordedEvent) -> Iterator[None]:

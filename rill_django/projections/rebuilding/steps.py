@@ -16,7 +16,7 @@ from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.partitions import checkpoints_of
-from rill_django.projections.projection import Projection, Session
+from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.errors import (
     AlreadyRebuilding,
     CannotBuildBeside,
@@ -31,6 +31,7 @@ from rill_django.projections.rebuilding.progress import (
     skipped_positions,
     without,
 )
+from rill_django.projections.sessions import Session
 from rill_django.projections.worker import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RecordedEvent
-from rill_django.projections.projection import HandlerFailed, Session
+from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.rows.columns import UNSURE, Column, Frozen
 from rill_django.projections.rows.keys import RowKeys
 from rill_django.projections.rows.tables import Instance, Key, Values, Written
+from rill_django.projections.sessions import Session
 
 DELETE: Final = object()
 """What a handler returns to have its row deleted."""

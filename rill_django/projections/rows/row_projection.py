@@ -9,9 +9,10 @@ from django.db import models
 
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.records import RecordedEvent
-from rill_django.projections.projection import ROWS_IN_MEMORY, KeyOptions, Projection
+from rill_django.projections.projection import KeyOptions, Projection
 from rill_django.projections.rows.buffer import RowBuffer
 from rill_django.projections.rows.keys import RowKeys
+from rill_django.projections.sessions import ROWS_IN_MEMORY
 
 
 class RowProjection(Projection):

@@ -1,0 +1,67 @@
+"""Projections at work over several batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rill_django.domain.records import RecordedEvent
+
+if TYPE_CHECKING:
+    from rill_django.projections.projection import Projection
+
+ROWS_IN_MEMORY = 100_000
+"""Most rows that a session keeps in memory between batches, unless told otherwise."""
+
+
+class Session(ABC):
+    """A projection at work over several batches, with what it keeps in memory between them.
+
+    For whoever reads the log (worker, rebuild)::
+
+        session = projection.session()
+        for batch in batches:
+            with transaction.atomic(using=projection.using):
+                …  # lock the checkpoint; see below
+                session.apply(batch.events)
+                session.flush()
+                checkpoint.move_to(batch.end)
+
+    - ``apply`` may be called any number of times before a ``flush``; that is faster the more events there
+      are between two. All must happen in the transaction that moves the checkpoint: ``apply`` may write
+      some of the rows itself, and nothing is complete before ``flush``.
+    - After the commit the session may go on in the next transaction, with the rows that it has in
+      memory, if the checkpoint is still where the session left it. If not, another worker has changed
+      rows: begin a new session. The same after a rebuild has been swapped in.
+    - After an error or a rollback the session is of no use: begin a new one.
+    - Reads and writes go through the connection ``projection.using``, to tables named without schema:
+      whatever ``search_path`` or temporary tables are in force must stay so during a session.
+    """
+
+    @abstractmethod
+    def apply(self, events: Iterable[RecordedEvent]) -> None:
+        """Apply the next events of the log.
+
+        Raises:
+            HandlerFailed: a handler or key function raised an exception. Errors of the database come
+                as they are, and may be due to any event since the last ``flush``.
+        """
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Write all that is not written yet."""
+
+
+class DirectSession(Session):
+    """Of a projection that keeps nothing in memory."""
+
+    def __init__(self, projection: Projection) -> None:
+        self._projection = projection
+
+    def apply(self, events: Iterable[RecordedEvent]) -> None:
+        """See `Session.apply`."""
+        self._projection.apply(list(events))
+
+    def flush(self) -> None:
+        """See `Session.flush`: nothing is left to write."""
