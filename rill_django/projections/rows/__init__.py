@@ -5,7 +5,16 @@
 | `row_projection` | what the author of a projection sees |
 | `keys` | which rows an event changes |
 | `buffer` | rows in memory, changed by handlers, written by `flush` |
-| `columns` | values as the database will give them back |
+| `entries` | one row in memory: as handlers see it, and as it is stored |
+| `changes` | what a handler has changed in a row |
+| `claims` | which row in memory has or had which unique values |
+| `seen` | which keys may have rows, in a table that was empty |
+| `columns` | the columns of a table |
+| `settling` | values as the database will give them back |
+| `frozen` | JSON values, which may change in place |
+| `layout` | a model's columns, and what each is for |
+| `uniqueness` | what must be unique in a table |
+| `instances` | instances: new, loaded, to be written |
 | `tables` | loading and writing rows, by the ORM |
 | `postgresql` | the same, faster |
 """

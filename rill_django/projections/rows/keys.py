@@ -15,8 +15,11 @@ from django.db import connections, models
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RESERVED_EVENT_FIELDS, RecordedEvent
 from rill_django.projections.projection import KeyOptions
-from rill_django.projections.rows.columns import UNSURE, Column
-from rill_django.projections.rows.tables import Key, RowTable, primary_key_of
+from rill_django.projections.rows.columns import Column
+from rill_django.projections.rows.entries import Key
+from rill_django.projections.rows.settling import UNSURE
+from rill_django.projections.rows.tables import RowTable
+from rill_django.projections.rows.uniqueness import primary_key_of
 
 Read = Callable[[RecordedEvent], Sequence[Key]]
 

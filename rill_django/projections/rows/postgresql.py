@@ -17,14 +17,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Func
 from django.db.models.sql.compiler import SQLCompiler
 
-from rill_django.projections.rows.columns import Column, Frozen
-from rill_django.projections.rows.tables import (
-    Key,
-    RowsVanished,
-    RowTable,
-    Written,
-    chunks,
-)
+from rill_django.projections.rows.columns import Column
+from rill_django.projections.rows.entries import Entry, Key
+from rill_django.projections.rows.frozen import Frozen
+from rill_django.projections.rows.tables import RowsVanished, RowTable, chunks
 
 ROWS_AT_ONCE = 10_000
 """Rows in one statement, or one message of a COPY."""
@@ -37,7 +33,7 @@ class PostgreSQLTable(RowTable):
 
     def matching(self, keys: Iterable[Key]) -> Iterator[models.QuerySet[Any]]:
         """See `RowTable.matching`."""
-        columns = [self.columns[index] for index in self.key_indexes]
+        columns = [self.layout.columns[index] for index in self.layout.key_indexes]
         if not all(column.is_known for column in columns):
             yield from super().matching(keys)
             return
@@ -45,13 +41,13 @@ class PostgreSQLTable(RowTable):
             arrays = [
                 array(self._types[index], texts(column, values))
                 for index, column, values in zip(
-                    self.key_indexes, columns, zip(*some, strict=True), strict=True
+                    self.layout.key_indexes, columns, zip(*some, strict=True), strict=True
                 )
             ]
-            types = [self._types[index].name for index in self.key_indexes]
-            yield self._rows.filter(_Among(self.key_names, types, arrays))
+            types = [self._types[index].name for index in self.layout.key_indexes]
+            yield self._rows.filter(_Among(self.layout.key_names, types, arrays))
 
-    def insert(self, rows: Sequence[Written]) -> None:
+    def insert(self, rows: Sequence[Entry]) -> None:
         """See `RowTable.insert`."""
         if not self._can_copy:
             super().insert(rows)
@@ -61,19 +57,19 @@ class PostgreSQLTable(RowTable):
             # All of them, so that automatic keys are given in order.
             super().insert(rows)
             return
-        given: list[int] = list(range(len(self.names)))
-        for index in self._indexes_of_primary_key():
+        given: list[int] = list(range(len(self.layout.names)))
+        for index in self.layout.primary_key_indexes:
             if all(one.values[index] is None for one in rows):
                 given.remove(index)
         if any(
             one.values[index] is None
-            for index in self._indexes_of_primary_key()
+            for index in self.layout.primary_key_indexes
             if index in given
             for one in rows
         ):
             super().insert(rows)
             return
-        connection = connections[self.using]
+        connection = connections[self.layout.using]
         names = ", ".join(self._quoted[index] for index in given)
         statement = f"COPY {self._quoted_table} ({names}) FROM STDIN"
         connection.validate_no_broken_transaction()
@@ -90,12 +86,12 @@ class PostgreSQLTable(RowTable):
                 copy.write("\n".join(map("\t".join, lines)) + "\n")
 
     def _copied(self, index: int, values: Sequence[Any]) -> list[str]:
-        found = texts(self.columns[index], values)
+        found = texts(self.layout.columns[index], values)
         if self._types[index].is_quoted:
             return [r"\N" if one is None else escaped(one) for one in found]
         return [r"\N" if one is None else one for one in found]
 
-    def update(self, rows: Sequence[Written]) -> None:
+    def update(self, rows: Sequence[Entry]) -> None:
         """See `RowTable.update`."""
         sure = [one for one in rows if one.is_sure]
         unsure = [one for one in rows if not one.is_sure]
@@ -104,40 +100,42 @@ class PostgreSQLTable(RowTable):
         for start in range(0, len(sure), ROWS_AT_ONCE):
             self._update(sure[start : start + ROWS_AT_ONCE])
 
-    def _update(self, rows: Sequence[Written]) -> None:
+    def _update(self, rows: Sequence[Entry]) -> None:
         changed = self.changed_indexes(rows)
-        given = [*self.key_indexes, *changed]
+        given = [*self.layout.key_indexes, *changed]
         columns = list(zip(*(one.values for one in rows), strict=True))
-        arrays = [array(self._types[i], texts(self.columns[i], columns[i])) for i in given]
+        arrays = [array(self._types[i], texts(self.layout.columns[i], columns[i])) for i in given]
         quoted = self._quoted
         table = self._quoted_table
         statement = (
             f"UPDATE {table} SET {', '.join(f'{quoted[i]} = new.{quoted[i]}' for i in changed)} "
             f"FROM unnest({', '.join(f'%s::{self._types[i].name}[]' for i in given)}) "
             f"AS new ({', '.join(quoted[i] for i in given)}) "
-            f"WHERE {' AND '.join(f'{table}.{quoted[i]} = new.{quoted[i]}' for i in self.key_indexes)}"
+            f"WHERE {' AND '.join(f'{table}.{quoted[i]} = new.{quoted[i]}' for i in self.layout.key_indexes)}"
         )
-        with connections[self.using].cursor() as cursor:
+        with connections[self.layout.using].cursor() as cursor:
             cursor.execute(statement, arrays)
             if cursor.rowcount != len(rows):
                 raise RowsVanished(
-                    f"{len(rows) - cursor.rowcount} rows of {self.model._meta.label} were deleted by "
+                    f"{len(rows) - cursor.rowcount} rows of {self.layout.model._meta.label} were deleted by "
                     "somebody else. Only its projection may write to it; rebuild it."
                 )
 
     @cached_property
     def _types(self) -> list[_Type]:
-        connection = connections[self.using]
-        return [_Type(column, connection) for column in self.columns]
+        connection = connections[self.layout.using]
+        return [_Type(column, connection) for column in self.layout.columns]
 
     @cached_property
     def _quoted(self) -> list[str]:
-        quote = connections[self.using].ops.quote_name
-        return [quote(column.field.column or "") for column in self.columns]
+        quote = connections[self.layout.using].ops.quote_name
+        return [quote(column.field.column or "") for column in self.layout.columns]
 
     @cached_property
     def _quoted_table(self) -> str:
-        quoted: str = connections[self.using].ops.quote_name(self.model._meta.db_table)
+        quoted: str = connections[self.layout.using].ops.quote_name(
+            self.layout.model._meta.db_table
+        )
         return quoted
 
     @cached_property
