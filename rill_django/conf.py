@@ -30,7 +30,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     conflict_tries: int = 3
     poll_interval: float = 0.03
     handler_tries: int = 3
-    batch_size: int = 1_000
+    batch_size: int = 10_000
     max_event_bytes: int = 1_000_000
     max_events_per_commit: int = 10_000
     idempotency_seconds: float = 7 * 24 * 3600.0

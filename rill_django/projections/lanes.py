@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -20,20 +20,16 @@ from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
+from rill_django.projections.pace import Pace, pause_after
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
+from rill_django.projections.sessions import Session
 
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 30.0
+ROWS_IN_MEMORY = 25_000
+"""Most rows that a lane keeps from one batch to the next while it is behind."""
 
 
 class ConnectionLost(Exception):
     """The database is gone, which is nobody's handler's fault."""
-
-
-def pause_after(failures: int) -> float:
-    """Return how many seconds to wait before trying again; longer every time, and never the same."""
-    pause: float = min(FIRST_PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
-    return pause * random.uniform(0.5, 1.0)
 
 
 class Moved(NamedTuple):
@@ -43,6 +39,14 @@ class Moved(NamedTuple):
     events: int
 
 
+class _Kept(NamedTuple):
+    """A session that may go on, if the checkpoint still is as it was left."""
+
+    session: Session
+    position: int
+    updated_at: datetime
+
+
 class Lane:
     """Applies batches to a projection, and deals with handlers that fail.
 
@@ -50,13 +54,18 @@ class Lane:
         projection: what is kept up to date.
         partition: which part of it.
         tries: how often an event is tried before it is given up.
+        batch_size: most events applied in one transaction.
     """
 
-    def __init__(self, projection: Projection, partition: int, tries: int) -> None:
+    def __init__(
+        self, projection: Projection, partition: int, *, tries: int, batch_size: int
+    ) -> None:
         self.projection = projection
         self.partition = partition
+        self.pace = Pace(batch_size)
         self._tries = tries
         self._failures = 0
+        self._kept: _Kept | None = None
         self._moved: Moved | None = None
         self.due = 0.0
         """When to try again, by the monotonic clock."""
@@ -83,8 +92,12 @@ class Lane:
         (key, *_) = self.projection.keys_of(event) or ("",)
         return partition_of(key, self.projection.partitions) == self.partition
 
-    def advance(self, batch: Batch) -> Moved | None:
+    def advance(self, batch: Batch, *, is_behind: bool = False) -> Moved | None:
         """Apply a batch, as far as that goes; return how far, or ``None`` for nowhere.
+
+        Args:
+            batch: what comes behind the checkpoint.
+            is_behind: more is to come at once, so that it is worth keeping rows in memory.
 
         Raises:
             ConnectionLost: the database is gone.
@@ -93,6 +106,8 @@ class Lane:
             batch = Batch(batch.start, (), batch.end)
         self._moved = None
         self._advance(batch.of(self.wants))
+        if not is_behind:
+            self._kept = None
         return self._moved
 
     def _may_want(self, type: str) -> bool:
@@ -132,6 +147,7 @@ class Lane:
         """Apply a batch and move the checkpoint, in one transaction."""
         if batch.unreadable is not None:
             raise batch.unreadable
+        kept, self._kept = self._kept, None  # After an error it is of no use.
         with transaction.atomic(using=self.projection.using):
             checkpoint = self._lock(batch.start)
             if checkpoint is None:
@@ -139,9 +155,24 @@ class Lane:
             events = batch.events
             if self.projection.on_error is OnError.PARK:
                 events = self._park_those_behind(events)
-            self.projection.apply(events)
+            session = self._session_at(checkpoint, kept)
+            session.apply(events)
+            session.flush()
             checkpoint.move_to(batch.end)
+        self._kept = _Kept(session, checkpoint.position, checkpoint.updated_at)
         return True
+
+    def _session_at(self, checkpoint: Checkpoint, kept: _Kept | None) -> Session:
+        """Go on with the rows in memory, unless somebody else has moved the checkpoint.
+
+        The time tells, too: a rebuild that is swapped in may leave the position as it is.
+        """
+        if kept and (kept.position, kept.updated_at) == (
+            checkpoint.position,
+            checkpoint.updated_at,
+        ):
+            return kept.session
+        return self.projection.session(max_rows=ROWS_IN_MEMORY)
 
     def _lock(self, position: int) -> Checkpoint | None:
         """Lock the checkpoint, if it is where it is thought to be and nobody else has it."""
@@ -155,6 +186,7 @@ class Lane:
                 partition=self.partition,
                 partitions=self.projection.partitions,
                 is_beside=False,
+                version=self.projection.version,
                 position=position,
             )
             .first()

@@ -27,7 +27,8 @@ class Retried(NamedTuple):
     """What became of a retry.
 
     Attributes:
-        resumed: partitions that stood still, and that a worker takes up again.
+        resumed: partitions that stood still, and that a worker takes up again; one more if rows of a new
+            version could not be built.
         applied: parked events that are applied now.
         still_parked: those that are not.
     """
@@ -49,13 +50,17 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
         stopped = list(_checkpoints(projection).filter(state=State.STOPPED))
         for checkpoint in stopped:
             checkpoint.resume()
+        beside = Checkpoint.objects.using(using).filter(
+            name=projection.name, is_beside=True, state=State.STOPPED
+        )
+        renewed, _ = beside.delete()
     applied = 0
     blocked: set[str] = set()
     parked = ParkedEvent.objects.using(using).filter(projection=projection.name)
     for pk in parked.order_by("position").values_list("pk", flat=True):
         with transaction.atomic(using=using):
             # Whoever applies events of the projection holds this lock, so none gets in between.
-            list(_checkpoints(projection))
+            checkpoints = list(_checkpoints(projection))
             waiting = parked.filter(pk=pk).first()
             if waiting is None or not blocked.isdisjoint(waiting.keys):
                 blocked.update(waiting.keys if waiting else ())
@@ -63,12 +68,14 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
             error = _apply(projection, waiting, store)
             if error is None:
                 waiting.delete()
+                for checkpoint in checkpoints:
+                    checkpoint.touch()
                 applied += 1
             else:
                 blocked.update(waiting.keys)
                 waiting.error = error
                 waiting.save(update_fields=("error",))
-    return Retried(len(stopped), applied, parked.count())
+    return Retried(len(stopped) + renewed, applied, parked.count())
 
 
 def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:

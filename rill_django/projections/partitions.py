@@ -29,30 +29,37 @@ def all_checkpoints(
             by_name[checkpoint.name].append(checkpoint)
     return {
         one.name: by_name[one.name]
-        if _is_complete(by_name[one.name], one.partitions)
+        if _is_settled(one, by_name[one.name])
         else checkpoints_of(one, store)
         for one in projections
     }
 
 
-def _is_complete(found: Sequence[Checkpoint], partitions: int) -> bool:
-    return len(found) == partitions and all(one.partitions == partitions for one in found)
+def _is_settled(projection: Projection, found: Sequence[Checkpoint]) -> bool:
+    """Whether the checkpoints can stay as they are.
+
+    Rows of another version are left as they are: a rebuild splits them anew, and until then they are the
+    business of workers with the other release's code.
+    """
+    if found and found[0].version != projection.version:
+        return True
+    number = projection.partitions
+    return len(found) == number and all(one.partitions == number for one in found)
 
 
 def checkpoints_of(projection: Projection, store: EventStore) -> Sequence[Checkpoint]:
     """Return the projection's checkpoints in the order of its partitions, made if there are none.
 
-    If the number of partitions has changed in the code, all old ones are first brought to the same
-    position, in one transaction, and the new ones begin there.
+    If the number of partitions has changed in the code, and the version has not, all old ones are first
+    brought to the same position, in one transaction, and the new ones begin there.
     """
     live = Checkpoint.objects.using(projection.using).filter(name=projection.name, is_beside=False)
     found = list(live.order_by("partition"))
-    number = projection.partitions
-    if _is_complete(found, number):
+    if _is_settled(projection, found):
         return found
     with transaction.atomic(using=projection.using):
         found = list(live.select_for_update().order_by("partition"))
-        if not _is_complete(found, number):
+        if not _is_settled(projection, found):
             _split_anew(projection, found, store)
     return list(live.order_by("partition"))
 

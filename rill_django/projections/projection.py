@@ -147,6 +147,7 @@ class Projection:
         models: the models that it writes to.
         on_error: `STOP` (the default) or `PARK`.
         partitions: number of parts, by key, that are worked on independently of each other.
+        inline: whether commands apply their events to it themselves, in their own transaction.
         handlers: handlers by event type name, made from the methods marked with ``@on`` and ``@on_batch``.
         key_overrides: what single handlers say about rows, by event type name; see `RowProjection`.
     """
@@ -156,6 +157,7 @@ class Projection:
     models: ClassVar[tuple[type[models.Model], ...]] = ()
     on_error: ClassVar[OnError] = STOP
     partitions: ClassVar[int] = 1
+    inline: ClassVar[bool] = False
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
     batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
@@ -249,6 +251,12 @@ class Projection:
         return (event.stream,)
 
     def clear(self) -> None:
-        """Delete all rows of the projection's models."""
-        for model in reversed(self.models):
-            model._base_manager.using(self.using).all().delete()
+        """Delete all rows of the projection's models, without signals, and no rows of other models.
+
+        Raises:
+            IntegrityError: the database keeps a row of another model that refers to one of these. At
+                once on MySQL and MariaDB; elsewhere when the transaction ends without such a row.
+        """
+        from rill_django.projections.rebuilding.clearing import clear_tables
+
+        clear_tables(self)

@@ -18,7 +18,7 @@ from rill_django.projections.rebuilding.errors import (
 from rill_django.projections.rebuilding.in_place import rebuild_in_place
 from rill_django.projections.rebuilding.steps import Rebuild
 from rill_django.projections.rebuilding.verification import verify
-from rill_django.projections.worker import Progress, Stop
+from rill_django.projections.running import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
@@ -13,10 +13,14 @@ from rill_django.conf import configuration
 from rill_django.domain.errors import RillError
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
-from rill_django.projections.lanes import ConnectionLost, Lane, pause_after
+from rill_django.projections.lanes import ConnectionLost, Lane
 from rill_django.projections.observing import observe_batch
+from rill_django.projections.pace import pause_after
 from rill_django.projections.partitions import all_checkpoints
+from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
+from rill_django.projections.renewal import Renewal
+from rill_django.projections.running import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
@@ -27,19 +31,6 @@ LOOK_EVERY_SECONDS = 1.0
 
 WAIT_FOR_OTHERS_SECONDS = 0.01
 
-Progress = Callable[[str, int, int], object]
-"""Told a projection's name, its position, and the log's head."""
-
-
-class Stop(Protocol):
-    """Says when to stop; a ``threading.Event`` does."""
-
-    def is_set(self) -> bool:
-        """Whether to stop now."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait to be told, at most so many seconds; return whether to stop now."""
-
 
 class ProjectionStopped(RillError, RuntimeError):
     """A projection stands still at an event that it cannot apply."""
@@ -48,7 +39,8 @@ class ProjectionStopped(RillError, RuntimeError):
 class ProjectionWorker:
     """Brings projections up to date, and keeps them so. Several may run at once, and share the work.
 
-    What a worker finds stopped when it begins, it tries again once.
+    What a worker finds stopped when it begins, it tries again once. A projection whose version in the code
+    is higher than that of its live rows is built anew beside them, and swapped in.
 
     Args:
         names: of the projections; default: all.
@@ -77,10 +69,13 @@ class ProjectionWorker:
         self.batch_size = batch_size or settings.batch_size
         self._progress = progress or (lambda name, position, head: None)
         self._lanes = [
-            Lane(projection, partition, settings.handler_tries)
+            Lane(projection, partition, tries=settings.handler_tries, batch_size=self.batch_size)
             for projection in self.projections
+            if not projection.inline
             for partition in range(projection.partitions)
         ]
+        self._renewals: dict[str, Renewal] = {}
+        self._newer: set[str] = set()
         self._is_fresh = True
         self._head_seen = -1
         self._looked_at = 0.0
@@ -89,7 +84,11 @@ class ProjectionWorker:
     @property
     def stopped(self) -> dict[str, str]:
         """Why a projection stands still, by its name, as far as this worker has seen it happen."""
-        return {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up}
+        return {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up} | {
+            f"{name}, version {one.projection.version}": one.gave_up
+            for name, one in self._renewals.items()
+            if one.gave_up
+        }
 
     def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
         """Run until ``stop`` is set; a batch that has begun is finished.
@@ -97,6 +96,10 @@ class ProjectionWorker:
         A lost connection is made anew, with pauses that grow.
         """
         interval = configuration().poll_interval if poll_interval is None else poll_interval
+        with self._renewals_left_at_the_end():
+            self._run(stop, interval)
+
+    def _run(self, stop: Stop, interval: float) -> None:
         failures = 0
         while not stop.is_set():
             try:
@@ -116,49 +119,74 @@ class ProjectionWorker:
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply, but for projections that stand still."""
         self._head_seen = -1
-        while not (stop and stop.is_set()):
-            if self.run_once():
-                continue
-            pauses = [lane.due - time.monotonic() for lane in self._lanes if lane.due]
-            if not pauses and not self._is_left_to_others:
-                return
-            time.sleep(max(min(pauses, default=WAIT_FOR_OTHERS_SECONDS), 0.0))
-            self._head_seen = -1
+        with self._renewals_left_at_the_end():
+            while not (stop and stop.is_set()):
+                if self.run_once():
+                    continue
+                pauses = [due - time.monotonic() for due in self._dues()]
+                if not pauses and not self._is_left_to_others:
+                    return
+                time.sleep(max(min(pauses, default=WAIT_FOR_OTHERS_SECONDS), 0.0))
+                self._head_seen = -1
+
+    @contextmanager
+    def _renewals_left_at_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for renewal in self._renewals.values():
+                renewal.close()
+
+    def _dues(self) -> list[float]:
+        """Return when something is to be tried again, or gone on with."""
+        dues = [lane.due for lane in self._lanes if lane.due]
+        return dues + [one.due for one in self._renewals.values() if not one.gave_up]
 
     def run_once(self) -> bool:
         """Apply one batch to every projection that has something to do; return whether any had."""
         head = self.store.head()
         now = time.monotonic()
-        due = any(lane.due and lane.due <= now for lane in self._lanes)
+        due = any(one <= now for one in self._dues())
         if head == self._head_seen and not due and now - self._looked_at < LOOK_EVERY_SECONDS:
             self._is_left_to_others = False
             return False
         self._looked_at = now
-        running = self._running(head, now)
+        checkpoints = all_checkpoints(self.projections, self.store)
+        running = self._running(checkpoints, head, now)
         worked = 0
         batches: dict[int, Batch] = {}
         for lane, checkpoint in running:
             position = checkpoint.position
             if position not in batches:
-                together = [one.projection for one, at in running if at.position == position]
+                together = [one for one, at in running if at.position == position]
                 batches[position] = read_batch(
-                    self.store, together, position, head, self.batch_size
+                    self.store,
+                    [one.projection for one in together],
+                    position,
+                    head,
+                    min(one.pace.events for one in together),
                 )
             worked += self._advance(lane, batches[position], head)
         # Another worker has them; or they stand still since just now.
         self._is_left_to_others = not worked and any(
             not lane.gave_up and not lane.due for lane, _ in running
         )
-        if not worked and not any(lane.due for lane in self._lanes):
+        worked += self._renew(checkpoints)
+        self._is_fresh = False
+        if not worked and not self._dues():
             self._head_seen = head
         return worked > 0
 
-    def _running(self, head: int, now: float) -> list[tuple[Lane, Checkpoint]]:
+    def _running(
+        self, checkpoints: Mapping[str, Sequence[Checkpoint]], head: int, now: float
+    ) -> list[tuple[Lane, Checkpoint]]:
         """Return those that have something to do, with their checkpoints."""
         found = []
-        checkpoints = all_checkpoints(self.projections, self.store)
         for lane in self._lanes:
-            checkpoint = checkpoints[lane.projection.name][lane.partition]
+            of_all = checkpoints[lane.projection.name]
+            if of_all[0].version != lane.projection.version:
+                continue
+            checkpoint = of_all[lane.partition]
             if checkpoint.state == State.STOPPED and not self._is_fresh:
                 lane.due = 0.0
                 lane.gave_up = lane.gave_up or checkpoint.error.strip().rpartition("\n")[2]
@@ -167,22 +195,61 @@ class ProjectionWorker:
             if checkpoint.position < head and lane.due <= now:
                 lane.due = 0.0
                 found.append((lane, checkpoint))
-        self._is_fresh = False
         return found
+
+    def _renew(self, checkpoints: Mapping[str, Sequence[Checkpoint]]) -> int:
+        """Take a step with every projection whose rows are of an older version; return how many did."""
+        worked = 0
+        for projection in self.projections:
+            built = checkpoints[projection.name][0].version
+            if built >= projection.version:
+                renewal = self._renewals.pop(projection.name, None)
+                if renewal is not None:
+                    renewal.close()
+                self._warn_of_newer_rows(projection, built)
+                continue
+            if projection.name not in self._renewals:
+                renewal = Renewal(projection, self.store, self._progress, self.batch_size)
+                self._renewals[projection.name] = renewal
+                is_to_look = not self._is_fresh
+            else:
+                renewal = self._renewals[projection.name]
+                is_to_look = bool(renewal.gave_up)
+            if is_to_look:
+                renewal.look_whether_given_up()
+            worked += renewal.step()
+        return worked
+
+    def _warn_of_newer_rows(self, projection: Projection, built: int) -> None:
+        if built == projection.version or projection.name in self._newer:
+            return
+        self._newer.add(projection.name)
+        logger.warning(
+            "projection %s: its rows are of version %d, and this code has version %d. They are left to "
+            "workers of the newer release; if there is none, run rebuild_projections %s",
+            projection.name,
+            built,
+            projection.version,
+            projection.name,
+        )
 
     def _advance(self, lane: Lane, batch: Batch, head: int) -> int:
         """Apply a batch; return 1 if the checkpoint has moved."""
         started = time.monotonic()
-        moved = lane.advance(batch)
+        is_behind = batch.end < head
+        moved = lane.advance(batch, is_behind=is_behind)
         if moved is None:
             return 0
+        seconds = time.monotonic() - started
+        if is_behind:
+            lane.pace.adapt(seconds)
         applied = (one for one in reversed(batch.events) if (one.position or 0) <= moved.position)
         observe_batch(
             lane.projection.name,
             moved.position,
             head,
             moved.events,
-            time.monotonic() - started,
+            seconds,
             partition=lane.partition,
             recorded_at=next((one.recorded_at for one in applied), None),
         )

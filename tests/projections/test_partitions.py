@@ -9,6 +9,7 @@ from django.db import connection, connections
 from rill_django import Projection, on
 from rill_django.models import Checkpoint
 from rill_django.projections.partitions import checkpoints_of
+from rill_django.projections.rows import RowBuffer
 from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
@@ -126,19 +127,19 @@ def test_workers_that_run_at_once_share_the_work_and_do_nothing_twice(split):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no connection to lose")
 def test_a_lost_connection_is_made_anew(monkeypatch):
-    monkeypatch.setattr("rill_django.projections.lanes.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("rill_django.projections.pace.FIRST_PAUSE_SECONDS", 0.01)
     open_all()
     stop = Signal()
     worker = ProjectionWorker(["bank.Balances"], batch_size=2)
     ended = []
-    apply = type(worker.projections[0]).apply
+    flush = RowBuffer.flush
 
-    def cut_now_and_then(self, events):
-        apply(self, events)
+    def cut_now_and_then(self):
+        flush(self)
         if len(ended) < 5:
             ended.append(_cut(connection))
 
-    monkeypatch.setattr(type(worker.projections[0]), "apply", cut_now_and_then)
+    monkeypatch.setattr(RowBuffer, "flush", cut_now_and_then)
 
     def run():
         try:

@@ -17,7 +17,7 @@ from rill_django.projections.rebuild import RebuildInterrupted
 from rill_django.projections.rebuilding.processes import in_processes
 from rill_django.projections.rebuilding.tasks import Outcome, Task, perform
 from rill_django.projections.registry import UnknownProjection, current_projections
-from rill_django.projections.worker import Stop
+from rill_django.projections.running import Stop
 
 
 class Command(BaseCommand):

@@ -16,7 +16,7 @@ from rill_django.projections.rebuilding.progress import (
     skipped_positions,
     without,
 )
-from rill_django.projections.worker import Progress, Stop
+from rill_django.projections.running import Progress, Stop
 from rill_django.store.protocol import EventStore
 
 

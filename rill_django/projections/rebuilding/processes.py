@@ -22,7 +22,7 @@ from django.db import connections
 
 if TYPE_CHECKING:
     from rill_django.projections.rebuilding.tasks import Outcome, Task
-    from rill_django.projections.worker import Progress, Stop
+    from rill_django.projections.running import Progress, Stop
 
 LOOK_EVERY_SECONDS = 0.1
 

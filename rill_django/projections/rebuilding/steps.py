@@ -31,8 +31,8 @@ from rill_django.projections.rebuilding.progress import (
     skipped_positions,
     without,
 )
+from rill_django.projections.running import Progress, Stop
 from rill_django.projections.sessions import Session
-from rill_django.projections.worker import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

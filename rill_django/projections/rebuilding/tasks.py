@@ -16,7 +16,7 @@ from rill_django.projections.rebuilding.differences import (
     Verification,
 )
 from rill_django.projections.registry import current_projections
-from rill_django.projections.worker import Progress, Stop
+from rill_django.projections.running import Progress, Stop
 
 
 class Task(NamedTuple):

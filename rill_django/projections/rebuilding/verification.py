@@ -30,7 +30,7 @@ from rill_django.projections.rebuilding.progress import (
     without,
 )
 from rill_django.projections.rebuilding.steps import BATCH_SIZE
-from rill_django.projections.worker import Progress, Stop
+from rill_django.projections.running import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

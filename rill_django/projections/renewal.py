@@ -1,0 +1,130 @@
+"""A projection whose version was raised in the code: its rows are made anew beside other work."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
+
+from rill_django.domain.errors import RillError
+from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.observing import Outcome, observe_failure
+from rill_django.projections.projection import HandlerFailed, Projection
+from rill_django.projections.rebuild import AlreadyRebuilding, NewVersion, RowsBesideLost
+from rill_django.projections.running import Progress
+from rill_django.store.protocol import EventStore
+
+logger = logging.getLogger("rill_django.projections")
+
+LEFT_TO_OTHERS_SECONDS = 0.5
+"""How soon to look again whether another worker is still building it."""
+
+
+class Renewal:
+    """Builds the rows of the code's version beside the older live ones, a step at a time.
+
+    Until they are swapped in, the live rows are left to workers of the older release: today's handlers
+    would make a mixture of them. What fails is noted beside the live checkpoint, and not tried again by
+    this worker.
+
+    Args:
+        projection: whose live rows are of an older version, or were never built.
+        store: the log.
+        progress: called after every step.
+        batch_size: most events applied in one step.
+    """
+
+    def __init__(
+        self, projection: Projection, store: EventStore, progress: Progress, batch_size: int
+    ) -> None:
+        self.projection = projection
+        self.gave_up = ""
+        """Why it cannot be built, if it cannot."""
+        self.due = 0.0
+        """When there is something to do again, by the monotonic clock."""
+        self._store = store
+        self._progress = progress
+        self._batch_size = batch_size
+        self._steps: NewVersion | None = None
+
+    def step(self) -> bool:
+        """Take a step; return whether it did anything, or will have to.
+
+        Raises:
+            OperationalError: the database is gone, or asks to try again; what is built stays if possible.
+        """
+        if self.gave_up or self.due > time.monotonic():
+            return False
+        if self._steps is None:
+            self._steps = NewVersion(
+                self.projection,
+                store=self._store,
+                progress=self._progress,
+                batch_size=self._batch_size,
+            )
+            logger.info(
+                "projection %s: rows of version %d are built",
+                self.projection.name,
+                self.projection.version,
+            )
+        try:
+            has_more = self._steps.step()
+        except AlreadyRebuilding:
+            self.due = time.monotonic() + LEFT_TO_OTHERS_SECONDS
+            self._steps = None
+            return False
+        except RowsBesideLost as error:
+            logger.warning("%s It begins anew.", error)
+            self._steps = None
+            return True
+        except (OperationalError, InterfaceError):
+            self.close()
+            raise
+        except (RillError, DatabaseError) as error:
+            self._steps = None
+            self._give_up(error)
+            return False
+        if not has_more:
+            self._steps = None
+            return True
+        self.due = time.monotonic() + self._steps.pause
+        return not self._steps.pause
+
+    def close(self) -> None:
+        """Leave it, for another worker or a later time to go on."""
+        if self._steps is not None:
+            self._steps.close()
+            self._steps = None
+
+    def _give_up(self, error: RillError | DatabaseError) -> None:
+        event = getattr(error, "identity", "")
+        if isinstance(error, HandlerFailed):
+            event = error.event.identity
+        with transaction.atomic(using=self.projection.using):
+            noted, _ = self._beside.update_or_create(
+                name=self.projection.name,
+                is_beside=True,
+                partition=0,
+                defaults={"version": self.projection.version, "position": 0},
+            )
+            noted.stop(event, "".join(traceback.format_exception(error)))
+        self.gave_up = str(error)
+        observe_failure(self.projection.name, event, error, outcome=Outcome.STOPPED)
+
+    @property
+    def _beside(self) -> QuerySet[Checkpoint]:
+        rows: QuerySet[Checkpoint] = Checkpoint.objects.using(self.projection.using)
+        return rows
+
+    def look_whether_given_up(self) -> None:
+        """Take note of what another worker could not build, or of somebody's wish to try it again."""
+        noted = self._beside.filter(
+            name=self.projection.name,
+            is_beside=True,
+            version=self.projection.version,
+            state=State.STOPPED,
+        ).first()
+        self.gave_up = noted.error.strip().rpartition("\n")[2] if noted else ""
