@@ -53,6 +53,8 @@ class Dialect:
     """How a time is read in the form that is the quickest to make a datetime of."""
     json_text = "{}"
     """How a JSON column is read as text."""
+    digest = "MD5(e.stream)"
+    """What `digest_of` gives, compared by bytes or letter by letter."""
     appends_in_one_statement: bool
     """Whether an append needs no transaction round it."""
     sequences_on_append: bool
@@ -220,6 +222,8 @@ class Dialect:
             ask(f"p.position {beyond} %s", selection.after)
         if selection.from_version is not None:
             ask(f"e.version {onwards} %s", selection.from_version)
+        if selection.share is not None:
+            ask(f"{self.digest} >= %s AND {self.digest} < %s", *selection.share_bounds)
         if selection.as_of is not None:
             ask("e.recorded_at <= %s", self.time_parameter(connection, selection.as_of))
         return conditions, parameters

@@ -18,7 +18,7 @@ from rill_django.store.protocol import (
     refuse_contradictions,
 )
 from rill_django.store.reader import Reader
-from rill_django.store.selection import Selection
+from rill_django.store.selection import Selection, digest_of
 from rill_django.store.subscription import Subscription
 
 
@@ -138,6 +138,7 @@ def _without_positions(events: Iterable[StoredEvent]) -> list[StoredEvent]:
 
 def _is_wanted(event: StoredEvent, selection: Selection) -> bool:
     low, beyond = selection.category_bounds
+    first, last = selection.share_bounds
     sign = -1 if selection.backwards else 1
     position = event.position or 0
     return (
@@ -147,5 +148,6 @@ def _is_wanted(event: StoredEvent, selection: Selection) -> bool:
         and (
             selection.from_version is None or sign * event.version >= sign * selection.from_version
         )
+        and (selection.share is None or first <= digest_of(event.stream) < last)
         and (selection.as_of is None or event.recorded_at <= selection.as_of)
     )

@@ -105,6 +105,7 @@ class PostgreSQL(Dialect):
 
     vendor = "postgresql"
     json_text = "{}::text"
+    digest = 'MD5(e.stream) COLLATE "C"'
     # Django's own way of reading times takes three times as long. Older Pythons cannot read the text.
     time_text = "{}::text" if sys.version_info >= (3, 11) else "{}"
     sequences_on_append = False
@@ -167,7 +168,7 @@ class PostgreSQL(Dialect):
         """See `Dialect.sequence`."""
         is_outermost = not connection.in_atomic_block
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            if is_outermost and _isolation_level(connection) != "READ_COMMITTED":
+            if is_outermost and isolation_level(connection) != "READ_COMMITTED":
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             # Two statements: under READ COMMITTED the second one sees all that was committed before
             # the lock was ours, the last position above all.
@@ -187,7 +188,8 @@ class PostgreSQL(Dialect):
         return getattr(diagnostics, "constraint_name", None) == LOST_RACE_CONSTRAINT
 
 
-def _isolation_level(connection: BaseDatabaseWrapper) -> str:
+def isolation_level(connection: BaseDatabaseWrapper) -> str:
+    """Return the level that the settings ask for, e.g. ``READ_COMMITTED``."""
     return str(getattr(getattr(connection, "isolation_level", None), "name", "READ_COMMITTED"))
 
 

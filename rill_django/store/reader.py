@@ -73,6 +73,20 @@ class Reader:
             raise ValueError(f"as_of needs a time with a time zone, got {time!r}")
         return self._with(as_of=time)
 
+    def share(self, number: int, of: int) -> Reader:
+        """Only the streams of one share, for several readers that divide the log among them.
+
+        Args:
+            number: of the share, from 0.
+            of: how many there are; together they are all streams, and no stream is in two.
+
+        Raises:
+            ValueError: there is no such share.
+        """
+        if not 0 <= number < of:
+            raise ValueError(f"share takes a number from 0 to {of - 1} of {of} shares, got {number}")
+        return self._with(share=(number, of))
+
     def backwards(self) -> Reader:
         """The latest first."""
         return self._with(backwards=True)

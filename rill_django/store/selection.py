@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import md5
 
 import msgspec
+
+_DIGITS = 8
+_NUMBERS = 16**_DIGITS
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -19,6 +23,7 @@ class Selection(msgspec.Struct, frozen=True):
         after: only positions greater than this (with ``backwards``: smaller), exclusive.
         from_version: only versions from this one on (with ``backwards``: up to it), inclusive.
         as_of: only what was recorded at this time or before.
+        share: only streams of this share, from 0, of so many that the log is divided into.
         backwards: the latest first.
         limit: at most so many; ``None``: all.
     """
@@ -29,6 +34,7 @@ class Selection(msgspec.Struct, frozen=True):
     after: int | None = None
     from_version: int | None = None
     as_of: datetime | None = None
+    share: tuple[int, int] | None = None
     backwards: bool = False
     limit: int | None = None
 
@@ -36,3 +42,23 @@ class Selection(msgspec.Struct, frozen=True):
     def category_bounds(self) -> tuple[str, str]:
         """Lowest stream name of the category, and the first one beyond it, in byte order."""
         return f"{self.category}/", f"{self.category}{chr(ord('/') + 1)}"
+
+    @property
+    def share_bounds(self) -> tuple[str, str]:
+        """Lowest digest of a stream's name that is in the share, and the first one beyond, as hex digits.
+
+        MD5 tells streams apart evenly, and every database has it.
+        """
+        number, of = self.share or (0, 1)
+        low, beyond = (-(-one * _NUMBERS // of) for one in (number, number + 1))
+        return f"{low:0{_DIGITS}x}", f"{beyond:0{_DIGITS}x}" if beyond < _NUMBERS else "g"
+
+
+def digest_of(stream: str) -> str:
+    """Return what says which share a stream is in."""
+    return md5(stream.encode(), usedforsecurity=False).hexdigest()
+
+
+def share_of(stream: str, of: int) -> int:
+    """Return the number of the share that a stream is in, the same in every process and for ever."""
+    return int(digest_of(stream)[:_DIGITS], 16) * of // _NUMBERS

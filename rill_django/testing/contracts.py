@@ -24,6 +24,7 @@ from rill_django.store.protocol import (
     EventStore,
     WrongExpectedVersion,
 )
+from rill_django.store.selection import share_of
 
 E = EMPTY_STREAM
 
@@ -145,6 +146,20 @@ class EventStoreContract:
         now = datetime.now(timezone.utc)
         assert len(list(read.as_of(now + timedelta(hours=1)).stored())) == 5
         assert list(read.as_of(now - timedelta(hours=1)).stored()) == []
+
+    def test_the_log_can_be_divided_into_shares(self, store: EventStore) -> None:
+        """Every stream is in one of them, whole, and the same one for every store."""
+        streams = [f"contract.Thing/{number}" for number in range(60)]
+        for stream in streams:
+            store.append(stream, E, new_events("a", "b"))
+        for of in (1, 2, 3, 7):
+            for number in range(of):
+                found = [one.stream for one in store.read().share(number, of).stored()]
+                mine = [stream for stream in streams if share_of(stream, of) == number]
+                assert found == [stream for stream in mine for _ in range(2)]
+                assert mine
+        with pytest.raises(ValueError, match="a number from 0 to 2 of 3 shares, got 3"):
+            store.read().share(3, 3)
 
     def test_a_stream_can_be_read_backwards_from_a_version(self, store: EventStore) -> None:
         """That version included."""
