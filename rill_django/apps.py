@@ -31,16 +31,21 @@ class RillConfig(AppConfig):
 
 
 def _project_dispatcher() -> Dispatcher:
-    """Return a dispatcher on the project's own database, with cache and triggers."""
-    from rill_django.store.orm import DjangoEventStore  # Its tables can be made only now.
+    """Return a dispatcher on the project's own database, with cache, triggers and inline projections."""
+    # Their tables can be made only now.
+    from rill_django.projections.inline.commits import InlineProjections
+    from rill_django.store.orm import DjangoEventStore
 
     settings = configuration()
     lifetime = timedelta(seconds=settings.idempotency_seconds)
     store, listeners = DjangoEventStore(answers_lifetime=lifetime), (fire_triggers,)
     limits = Limits(settings.max_event_bytes, settings.max_events_per_commit)
+    inline = InlineProjections(store)
     repository = (
-        CachingRepository(store, listeners, limits=limits, size=settings.cache_size)
+        CachingRepository(
+            store, listeners, limits=limits, inline=inline, size=settings.cache_size
+        )
         if settings.cache_size
-        else Repository(store, listeners, limits=limits)
+        else Repository(store, listeners, limits=limits, inline=inline)
     )
     return Dispatcher(repository, conflict_tries=settings.conflict_tries)

@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.inline.violations import declared_names
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.projections.rows import RowProjection
@@ -71,6 +72,7 @@ def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
     projections = current_projections().named()
     for projection in projections:
         messages += _check_databases(projection)
+        messages += _check_inline(projection)
         for model in projection.models:
             messages += _check_owner(model, owners.setdefault(model, projection), projection)
             messages += _check_model(model, projection)
@@ -95,6 +97,35 @@ def _check_databases(projection: Projection) -> list[CheckMessage]:
             id="rill.E002",
         )
     ]
+
+
+def _check_inline(projection: Projection) -> list[CheckMessage]:
+    """``rill.E008``: the log is elsewhere. ``rill.E009``: ``rejections`` names what there is not."""
+    messages: list[CheckMessage] = []
+    using, of_log = projection.using, DjangoEventStore().using
+    if projection.inline and using != of_log:
+        messages.append(
+            Error(
+                f"The inline projection {projection.name} is kept in the database {using!r}, and the log in "
+                f"{of_log!r}: they cannot be written in one transaction.",
+                hint="Keep both in the same database, or leave the projection to workers: inline = False",
+                obj=type(projection),
+                id="rill.E008",
+            )
+        )
+    known = {name for model in projection.models for name in declared_names(model)}
+    messages += [
+        Error(
+            f"The rejections of {projection.name} name {name!r}, which is no constraint of its models, no "
+            "unique field, and no foreign key.",
+            hint=f"Name one of: {', '.join(sorted(map(str, known)))}.",
+            obj=type(projection),
+            id="rill.E009",
+        )
+        for name in projection.rejections
+        if name not in known
+    ]
+    return messages
 
 
 def _check_owner(

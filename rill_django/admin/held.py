@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.admin.readonly import ReadOnlyAdmin
+from rill_django.models import Event, SkippedEvent
+
+_LONGEST_REPR = 200  # What a LogEntry keeps.
+_TRACEBACK = "Traceback (most recent call last):\n"
+_HANDLER_FAILED = re.compile(r"^[\w.]+\.HandlerFailed: .+? \(\S+, position \w+\): ")
+
+
+def error_itself(traceback: str) -> str:
+    """Return the line of a traceback that says what happened.
+
+    Not what the database adds in further lines, nor that a handler failed on the event, which is shown
+    beside.
+    """
+    lines = [line for line in traceback.rpartition(_TRACEBACK)[2].splitlines() if line.strip()]
+    error = next((line for line in lines if not line.startswith(" ")), "").strip()
+    return _HANDLER_FAILED.sub("", error) or error
+
+
+def event_urls(identities: Collection[str]) -> Mapping[str, str]:
+    """Return the addresses of events (``stream@version``) that are in the log; in one query."""
+    wanted = Q()
+    for identity in identities:
+        stream, _at, version = identity.rpartition("@")
+        if stream and version.isdecimal():
+            wanted |= Q(stream=stream, version=int(version))
+    if not wanted:
+        return {}
+    return {
+        f"{stream}@{version}": reverse("admin:rill_django_event_change", args=(pk,))
+        for stream, version, pk in Event.objects.filter(wanted).values_list(
+            "stream", "version", "pk"
+        )
+    }
+
+
+def skipped_by(skipped: Collection[SkippedEvent]) -> Mapping[int, str]:
+    """Return who skipped these events in the admin. One of ``manage.py retry_projection`` has no name."""
+    by_key = {str(one.pk): one for one in skipped}
+    of_skipped = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(SkippedEvent),
+        action_flag=ADDITION,
+        object_id__in=by_key,
+    )
+    return {
+        by_key[entry.object_id].pk: entry.user.get_username()
+        for entry in of_skipped.select_related("user")
+        # Projections in other databases have skipped events with the same keys.
+        if entry.object_id in by_key
+        and entry.object_repr == str(by_key[entry.object_id])[:_LONGEST_REPR]
+    }
 
 
 class HeldEventAdmin(ReadOnlyAdmin):
@@ -22,6 +77,11 @@ class HeldEventAdmin(ReadOnlyAdmin):
     class Media:
         css = {"all": ("rill_django/admin.css",)}
 
+    @admin.display(description=_("projection"))
+    def projection_link(self, held: Any) -> SafeString:
+        """Lead to the projection's page, where events are retried and skipped."""
+        return projection_link(held.projection)
+
     @admin.display(description=_("event"))
     def event_link(self, held: Any) -> SafeString:
         """Lead to the event in the log."""
@@ -31,8 +91,7 @@ class HeldEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("error"))
     def last_line(self, held: Any) -> str:
         """The error itself, without its traceback."""
-        lines = held.error.strip().splitlines()
-        return lines[-1] if lines else str(_("waits behind an earlier event"))
+        return error_itself(held.error) or str(_("waits behind an earlier event"))
 
     @admin.display(description=_("error"))
     def traceback(self, held: Any) -> SafeString:
@@ -44,13 +103,32 @@ class ParkedEventAdmin(HeldEventAdmin):
     """Events that wait for a handler to be mended."""
 
     list_display = ("event", "projection", "last_line", "parked_at")
-    fields = ("projection", "event_link", "position", "keys", "parked_at", "traceback")
-    readonly_fields = ("event_link", "traceback")
+    fields = ("projection_link", "event_link", "position", "keys", "parked_at", "traceback")
+    readonly_fields = ("projection_link", "event_link", "traceback")
 
 
 class SkippedEventAdmin(HeldEventAdmin):
     """Events that somebody decided never to apply."""
 
     list_display = ("event", "projection", "reason", "skipped_at")
-    fields = ("projection", "event_link", "position", "reason", "skipped_at", "traceback")
-    readonly_fields = ("event_link", "traceback")
+    fields = (
+        "projection_link",
+        "event_link",
+        "position",
+        "reason",
+        "by",
+        "skipped_at",
+        "traceback",
+    )
+    readonly_fields = ("projection_link", "event_link", "by", "traceback")
+
+    @admin.display(description=_("skipped by"), empty_value="–")
+    def by(self, skipped: SkippedEvent) -> str | None:
+        """Who decided it, if it was in the admin."""
+        return skipped_by([skipped]).get(skipped.pk)
+
+
+def projection_link(name: str) -> SafeString:
+    """Return a link to the page of a projection."""
+    url = reverse("admin:rill_django_checkpoint_projection", args=(name,))
+    return format_html('<a href="{}">{}</a>', url, name)

@@ -54,7 +54,13 @@ class Batch(NamedTuple):
 
 
 def read_batch(
-    store: EventStore, projections: Sequence[Projection], position: int, head: int, size: int
+    store: EventStore,
+    projections: Sequence[Projection],
+    position: int,
+    head: int,
+    size: int,
+    *,
+    share: tuple[int, int] | None = None,
 ) -> Batch:
     """Read the next events behind ``position`` that any of the projections has a handler for.
 
@@ -64,8 +70,11 @@ def read_batch(
         position: last position that has been dealt with.
         head: a position that is known to be in the log.
         size: most events in the batch.
+        share: only streams of this share of so many; see `Reader.share`.
     """
     reader = store.read().after(position).limit(size)
+    if share is not None:
+        reader = reader.share(*share)
     types = stored_types(projections, current_registry())
     if types is not None:
         reader = reader.of_type(*types)

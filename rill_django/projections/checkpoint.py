@@ -14,11 +14,18 @@ class State(models.TextChoices):
     STOPPED = "stopped"
 
 
+INLINE = 0
+"""Number of partitions of an inline projection: none that a worker could advance."""
+
+
 class Checkpoint(models.Model):
     """The last position that a projection has applied, in the database that it writes to.
 
     A projection that is split has one for each partition; one that is being rebuilt has others, for the
     rows that are made beside the live ones.
+
+    That of an inline projection says which version of its code has built the rows, 0 for none, and at
+    which position. From then on commands keep the rows up to date, and it does not move.
     """
 
     name = models.CharField(_("projection"), max_length=255)
@@ -47,6 +54,11 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether commands keep the rows up to date, and no worker."""
+        return self.partitions == INLINE
 
     def move_to(self, position: int) -> None:
         """Note that all events up to this position are applied."""

@@ -97,7 +97,7 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
             position, error = first.position, first.error
             parked.delete()
         else:
-            at = next((one for one in checkpoints if one.failed_event == event), None)
+            at = next((one for one in checkpoints if event and one.failed_event == event), None)
             if at is None:
                 raise NothingToSkip(
                     f"{projection.name} neither stands still at {event!r} nor has it parked."

@@ -147,7 +147,10 @@ class Projection:
         models: the models that it writes to.
         on_error: `STOP` (the default) or `PARK`.
         partitions: number of parts, by key, that are worked on independently of each other.
-        inline: whether commands apply their events to it themselves, in their own transaction.
+        inline: whether commands apply their events to it themselves, in their own transaction. A
+            constraint of its models that is violated rejects the command.
+        rejections: for an inline projection: the reason of such a rejection, by the name of the
+            constraint, or that of its field, or a tuple of several fields' names.
         handlers: handlers by event type name, made from the methods marked with ``@on`` and ``@on_batch``.
         key_overrides: what single handlers say about rows, by event type name; see `RowProjection`.
     """
@@ -158,6 +161,7 @@ class Projection:
     on_error: ClassVar[OnError] = STOP
     partitions: ClassVar[int] = 1
     inline: ClassVar[bool] = False
+    rejections: ClassVar[Mapping[str | tuple[str, ...], str]] = {}
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
     batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
@@ -185,7 +189,27 @@ class Projection:
             cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
         if cls.handlers:
             cls.check_definition()
+            cls._check_inline()
             current_projections().add(cls)
+
+    @classmethod
+    def _check_inline(cls) -> None:
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        if cls.inline and cls.partitions > 1:
+            raise DefinitionError(
+                f"{where}: an inline projection is worked on by all commands at once, and has no "
+                "partitions. Write partitions = 1, or leave it to workers: inline = False"
+            )
+        if cls.inline and cls.on_error is OnError.PARK:
+            raise DefinitionError(
+                f"{where}: a command whose event an inline projection cannot apply fails, so that there is "
+                "nothing to park. Leave on_error out, or leave it to workers: inline = False"
+            )
+        if cls.rejections and not cls.inline:
+            raise DefinitionError(
+                f"{where}: only the constraints of an inline projection reject commands. Write "
+                "inline = True, or leave rejections out."
+            )
 
     @classmethod
     def check_definition(cls) -> None:
@@ -224,13 +248,17 @@ class Projection:
                 with self.handling(together[0]):
                     handler(self, together)
 
-    def session(self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False) -> Session:
+    def session(
+        self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False, is_shared: bool = False
+    ) -> Session:
         """Begin to work over several batches; see `Session`.
 
         Args:
             max_rows: rows kept in memory between batches; when there are more, they are written and
                 forgotten.
             is_empty: the projection's tables have no rows yet, as in a rebuild: none is looked for.
+            is_shared: others may change the same rows at the same time, so those that are loaded are
+                locked until the transaction ends.
         """
         return DirectSession(self)
 

@@ -14,9 +14,12 @@ from rill_django.projections.rebuilding.errors import (
     CannotBuildBeside,
     RebuildInterrupted,
     RowsBesideLost,
+    ShareFailed,
+    ShareLost,
 )
 from rill_django.projections.rebuilding.in_place import rebuild_in_place
 from rill_django.projections.rebuilding.steps import Rebuild
+from rill_django.projections.rebuilding.together import build_together, can_be_divided
 from rill_django.projections.rebuilding.verification import verify
 from rill_django.projections.running import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
@@ -31,6 +34,7 @@ def rebuild(
     store: EventStore | None = None,
     progress: Progress | None = None,
     batch_size: int | None = None,
+    workers: int = 1,
     in_place: bool = False,
     restart: bool = False,
     stop: Stop | None = None,
@@ -44,6 +48,8 @@ def rebuild(
         store: the log; default: the project's.
         progress: called after every batch.
         batch_size: most events applied in one transaction; default: at least 5,000.
+        workers: number of processes that build it together; for the project's own log, on a database where
+            `can_be_divided` says so. Elsewhere one does it alone.
         in_place: delete and make the live rows themselves, in one long transaction.
         restart: do not take up what an interrupted rebuild has left.
         stop: asks to stop.
@@ -53,10 +59,12 @@ def rebuild(
 
     Raises:
         HandlerFailed, UnreadableEvent: the old rows are still there, and the new ones removed.
+        ShareFailed: the same, in one of several processes.
         CannotBuildBeside: something about the tables would be lost.
         AlreadyRebuilding: somebody else is at it.
         RebuildInterrupted: ``stop`` was set.
     """
+    is_shared = workers > 1 and store is None and can_be_divided(projection)
     store = store or DjangoEventStore()
     place = None if in_place else place_for(projection, "beside")
     if place is None or connections[projection.using].in_atomic_block:
@@ -65,6 +73,8 @@ def rebuild(
         )
     steps = Rebuild(place, store=store, batch_size=batch_size, progress=progress, restart=restart)
     with steps:
+        if is_shared:
+            build_together(steps, workers, batch_size=batch_size, progress=progress, stop=stop)
         return steps.run(stop)
 
 
@@ -152,6 +162,9 @@ __all__ = [
     "Rebuild",
     "RebuildInterrupted",
     "RowsBesideLost",
+    "ShareFailed",
+    "ShareLost",
+    "can_be_divided",
     "rebuild",
     "verify",
 ]

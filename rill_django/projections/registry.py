@@ -22,6 +22,7 @@ class Projections:
 
     def __init__(self) -> None:
         self._by_name: dict[str, type[Projection]] = {}
+        self._inline: tuple[type[Projection], ...] | None = None
 
     def add(self, projection: type[Projection]) -> None:
         """Register a projection class.
@@ -37,6 +38,16 @@ class Projections:
                 "Give one of them another name: name = '…'"
             )
         self._by_name[projection.name] = projection
+        self._inline = None
+
+    @property
+    def inline(self) -> tuple[type[Projection], ...]:
+        """Those that commands apply their events to themselves, in the order of their names."""
+        if self._inline is None:
+            self._inline = tuple(
+                one for _, one in sorted(self._by_name.items()) if one.inline
+            )
+        return self._inline
 
     def named(self, names: Collection[str] = ()) -> list[Projection]:
         """Return the projections of these names, or all, in the order of their names.

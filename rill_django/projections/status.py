@@ -10,7 +10,7 @@ from typing import NamedTuple
 from django.db.models import Count
 from django.utils import timezone
 
-from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.checkpoint import INLINE, Checkpoint, State
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
@@ -40,6 +40,9 @@ class ProjectionStatus(NamedTuple):
         partitions: how many there are.
         is_beside: whether these are the rows that a rebuild makes beside the live ones.
         parked: events that wait because a handler failed on them, or on an earlier one of their key.
+        is_inline: whether commands keep the rows up to date, and no worker.
+        is_built: whether its rows are those of today's code; `ProjectionStatus.lag` is 0 for an inline
+            projection that has rows, of whatever version.
         parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
@@ -57,6 +60,8 @@ class ProjectionStatus(NamedTuple):
     partitions: int = 1
     is_beside: bool = False
     parked: int = 0
+    is_inline: bool = False
+    is_built: bool = True
     parts: tuple[ProjectionStatus, ...] = ()
 
     @property
@@ -88,12 +93,14 @@ class ProjectionStatus(NamedTuple):
     @property
     def description(self) -> str:
         """The state in one word or two."""
-        if self.state is None:
-            return "never run"
         if self.state is State.STOPPED:
             return "stopped"
         if self.is_beside:
             return "rebuilding"
+        if self.is_inline:
+            return "inline" if self.is_built else "not built"
+        if self.state is None:
+            return "never run"
         return "behind" if self.lag else "up to date"
 
     @property
@@ -181,8 +188,26 @@ def _status(
     if not live:
         live = [nothing._replace(lag_seconds=ages.behind(0))]
         parts = [*live, *parts]
+    if projection.inline:
+        live = [_inline(live[0], projection)]
+        parts = [*live, *(one for one in parts if one.is_beside)]
     whole = _together(live)
     return whole._replace(parts=tuple(parts)) if parts != [whole] else whole
+
+
+def _inline(live: ProjectionStatus, projection: Projection) -> ProjectionStatus:
+    """Return the state of rows that commands keep up to date; of a worker's rows, if they are still that."""
+    is_theirs = live.state is not None and live.partitions == INLINE
+    version = live.version if is_theirs else 0
+    if live.head == 0 and live.state is None:
+        version = projection.version  # The first command will make its checkpoint.
+    live = live._replace(
+        partitions=1, version=version, is_inline=True, is_built=version == projection.version
+    )
+    if not version:
+        return live
+    # Every commit moves it, and notes no time.
+    return live._replace(position=live.head, lag_seconds=0.0, updated_at=None)
 
 
 def _together(parts: Sequence[ProjectionStatus]) -> ProjectionStatus:

@@ -41,7 +41,8 @@ def wait_for(
         wait_for(Balances, result, timeout=2)
 
     Returns at once if the result has no events. A worker has to run somewhere; this only watches, by one
-    tiny query every 5 to 250 ms.
+    tiny query every 5 to 250 ms. It returns at once for an inline projection that is built: the command
+    itself has applied its events, also inside a transaction.
 
     Args:
         projection: its class or its name. All partitions of it are waited for.
@@ -64,6 +65,8 @@ def wait_for(
     name = projection if isinstance(projection, str) else projection.name
     (watched,) = current_projections().named([name])
     store = DjangoEventStore()
+    if watched.inline and _are_kept_by_commands(watched):
+        return
     _refuse_open_transactions(name, {store.using, watched.using})
     _Watch(watched, store, result.events).until(time.monotonic() + timeout, timeout)
 
@@ -120,6 +123,8 @@ class _Watch:
         position = self._position
         if position is None or not checkpoints:
             return False
+        if self._projection.inline:
+            return _are_kept_by_commands(self._projection)
         is_complete = len(checkpoints) >= max(one.partitions for one in checkpoints)
         return is_complete and all(one.position >= position for one in checkpoints)
 
@@ -156,10 +161,18 @@ class _Watch:
         place = "which has no position yet" if self._position is None else f"at {self._position:,}"
         reached = min((one.position for one in checkpoints), default=0)
         where = f"it is at {reached:,}" if checkpoints else "no worker has ever run it"
+        if self._projection.inline:
+            where = "its rows are not built yet"
         return (
             f"{self._projection.name} has not applied {self._last.identity}, {place}, "
             f"within {timeout:g} s: {where}. Does `manage.py run_projections` run, and is it busy?"
         )
+
+
+def _are_kept_by_commands(projection: Projection) -> bool:
+    from rill_django.projections.inline.checkpoints import are_kept_by_commands
+
+    return are_kept_by_commands(projection)
 
 
 def _refuse_open_transactions(name: str, aliases: set[str]) -> None:

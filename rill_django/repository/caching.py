@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.records import StoredEvent
+from rill_django.repository.inline import Inline
 from rill_django.repository.limits import Limits
 from rill_django.repository.plain import Listener, Repository, refuse_uncommitted
 from rill_django.store.protocol import EventStore
@@ -38,9 +39,10 @@ class CachingRepository(Repository):
         listeners: Sequence[Listener] = (),
         *,
         limits: Limits = Limits(),  # noqa: B008 - immutable
+        inline: Inline | None = None,
         size: int = 20_000,
     ) -> None:
-        super().__init__(store, listeners, limits=limits)
+        super().__init__(store, listeners, limits=limits, inline=inline)
         self._size = size
         self._lock = Lock()
         self._cache: OrderedDict[tuple[type[Aggregate], str], _Cached] = OrderedDict()

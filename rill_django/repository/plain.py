@@ -10,12 +10,13 @@ import msgspec
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events, encode_event, encode_metadata
-from rill_django.domain.errors import ConflictError
+from rill_django.domain.errors import ConflictError, RejectedError
 from rill_django.domain.messages import EventMessage
 from rill_django.domain.metadata import current_metadata
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.repository.inline import Inline, Refused
 from rill_django.repository.limits import Limits
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
 
@@ -44,6 +45,7 @@ class Repository:
         store: where the events are.
         listeners: called with the events of every commit, once it is final.
         limits: what a commit may be.
+        inline: what takes part in the transaction of a commit.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class Repository:
         listeners: Sequence[Listener] = (),
         *,
         limits: Limits = Limits(),  # noqa: B008 - immutable
+        inline: Inline | None = None,
     ) -> None:
         self.store = store
+        self._inline = inline
         self._listeners = tuple(listeners)
         self._limits = limits
 
@@ -104,16 +108,18 @@ class Repository:
             metadata: added to what the context carries.
 
         Returns:
-            `Ok`, also when there was nothing to store; `Rejected`; or `Conflict` if the stream has
-            moved on since the aggregate was fetched.
+            `Ok`, also when there was nothing to store; `Rejected`, also by a constraint of an inline
+            projection; or `Conflict` if the stream has moved on since the aggregate was fetched.
         """
         if isinstance(decision, Rejected):
             return decision
         append = self._append(decision, metadata or {}, None)
         try:
-            stored = self.store.append(append.stream, append.expected_version, append.events)
+            (stored,) = self._store([append])
         except WrongExpectedVersion as lost:
             return Conflict(lost.stream, lost.expected_version, lost.actual_version)
+        except Refused as refused:
+            return Rejected(refused.reason, refused.data, self._before(decision))
         return self._ok(decision, stored)
 
     def commit_all(
@@ -137,19 +143,39 @@ class Repository:
 
         Raises:
             ConflictError: a stream has moved on since its aggregate was fetched. Nothing is stored.
+            RejectedError: a constraint of an inline projection rejects one of them. Nothing is stored.
             ValueError: an aggregate is there twice.
         """
         decided = list(decisions)
         accepted = [one for one in decided if not isinstance(one, Rejected)]
         appends = [self._append(one, metadata or {}, occurred_at) for one in accepted]
         try:
-            appended = iter(self.store.append_all(appends))
+            appended = iter(self._store(appends))
         except WrongExpectedVersion as lost:
             conflict = Conflict(lost.stream, lost.expected_version, lost.actual_version)
             raise ConflictError(conflict) from None
+        except Refused as refused:
+            culprit = next(
+                one for one in accepted if one.stream == refused.stream and one.uncommitted
+            )
+            rejected = Rejected(refused.reason, refused.data, self._before(culprit))
+            raise RejectedError(rejected) from refused
         return [
             one if isinstance(one, Rejected) else self._ok(one, next(appended)) for one in decided
         ]
+
+    def _store(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
+        if self._inline is not None and self._inline.wants(appends):
+            return self._inline.append_all(appends)
+        return self.store.append_all(appends)
+
+    def _before(self, aggregate: A) -> A:
+        """Return an aggregate without its new events."""
+        empty = aggregate.emptied()
+        if aggregate.is_new:
+            return empty
+        stored = self.store.load(aggregate.stream)[: aggregate.version + 1]
+        return self._replayed(empty, stored)
 
     def _append(
         self,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
-import msgspec
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
     IntegrityError,
@@ -22,8 +22,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
-from rill_django.store.dialect import Dialect, Row
+from rill_django.store.dialect import UNSEQUENCED, Dialect, Row
 from rill_django.store.mysql import MySQL
+from rill_django.store.numbering import Numbered, numbered, rows_of, timed
 from rill_django.store.orm_answers import DjangoAnswers
 from rill_django.store.postgresql import PostgreSQL
 from rill_django.store.protocol import (
@@ -38,6 +39,9 @@ from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
 from rill_django.store.subscription import Subscription
 from rill_django.store.tables import Event
+
+SETTLE_PAUSE = 0.005
+"""Seconds between two looks whether somebody else has given the positions."""
 
 _DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
 
@@ -88,35 +92,26 @@ class DjangoEventStore:
         """See `EventStore.append`."""
         return self.append_all([Append(stream, expected_version, events)])[0]
 
-    def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
-        """See `EventStore.append_all`."""
+    def append_all(
+        self, appends: Sequence[Append], *, within: Callable[[Numbered], object] | None = None
+    ) -> Numbered:
+        """See `EventStore.append_all`.
+
+        Args:
+            appends: what to append.
+            within: called with the stored events, in the transaction that appends them; what it raises
+                undoes the append. Called again if a deadlock makes the append begin anew.
+        """
         refuse_contradictions(appends)
         while True:
             expected = self._expected_versions(appends)
-            stored = _numbered(appends, expected)
-            rows = [
-                Row(
-                    one.stream,
-                    one.version,
-                    one.type,
-                    one.data.decode(),
-                    one.metadata.decode(),
-                    event.recorded_at,
-                )
-                for append, events in zip(appends, stored, strict=True)
-                for event, one in zip(append.events, events, strict=True)
-            ]
-            recorded_at = self._insert(rows) if rows else _UNKNOWN_TIME
-            if recorded_at is not None:
-                return [
-                    [
-                        one
-                        if one.recorded_at is not _UNKNOWN_TIME
-                        else msgspec.structs.replace(one, recorded_at=recorded_at)
-                        for one in events
-                    ]
-                    for events in stored
-                ]
+            events = numbered(appends, expected)
+            rows = rows_of(appends, events)
+            if not rows:
+                return events
+            stored = self._insert(rows, events, within)
+            if stored is not None:
+                return stored
             self._refuse_lost_race(appends, expected)
 
     def _expected_versions(self, appends: Sequence[Append]) -> dict[str, int]:
@@ -133,14 +128,30 @@ class DjangoEventStore:
             for stream, version in first.items()
         }
 
-    def _insert(self, rows: Sequence[Row]) -> datetime | None:
-        """Insert the rows; return their time, or ``None`` if the race is lost."""
+    def _insert(
+        self, rows: Sequence[Row], events: Numbered, within: Callable[[Numbered], object] | None
+    ) -> Numbered | None:
+        """Insert the rows; return the events with their time, or ``None`` if the race is lost."""
         connection = self._connection
         dialect = dialect_of(connection)
+        # One statement outside a transaction needs none. Inside the caller's, a savepoint keeps that
+        # one usable when the race is lost.
+        is_alone = dialect.appends_in_one_statement and not connection.in_atomic_block
         for is_last_try in (False, False, False, False, True):
+            whole = (
+                nullcontext()
+                if is_alone and within is None
+                else transaction.atomic(using=self.using)
+            )
             try:
-                with self._all_or_nothing(connection, dialect), connection.cursor() as cursor:
-                    return dialect.append(cursor, rows)
+                with whole, connection.cursor() as cursor:
+                    recorded_at = dialect.append(cursor, rows)
+                    if recorded_at is None:
+                        return None
+                    stored = timed(events, recorded_at)
+                    if within is not None:
+                        within(stored)
+                return stored
             except IntegrityError as error:
                 if not dialect.is_lost_race(error):
                     raise
@@ -173,14 +184,6 @@ class DjangoEventStore:
         connection = self._connection
         with connection.cursor() as cursor:
             return dialect_of(connection).versions(cursor, streams)
-
-    @contextmanager
-    def _all_or_nothing(self, connection: BaseDatabaseWrapper, dialect: Dialect) -> Iterator[None]:
-        # One statement outside a transaction needs none. Inside the caller's, a savepoint keeps that
-        # one usable when the race is lost.
-        alone = dialect.appends_in_one_statement and not connection.in_atomic_block
-        with nullcontext() if alone else transaction.atomic(using=self.using):
-            yield
 
     def load(self, stream: str, from_version: int = 0) -> Sequence[StoredEvent]:
         """See `EventStore.load`."""
@@ -245,6 +248,24 @@ class DjangoEventStore:
             pass
         return True
 
+    def settle(self) -> int:
+        """Give positions to all events that are committed by now; return the last position.
+
+        Waits for somebody else who is at it. For use outside any transaction.
+        """
+        last, pause = self._queued("MAX") or 0, 0.0
+        while (self._queued("MIN") or last + 1) <= last:
+            time.sleep(pause)
+            self._give_positions()
+            pause = SETTLE_PAUSE
+        return self._peek()[0]
+
+    def _queued(self, which: str) -> int | None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT {which}(event_id) FROM {UNSEQUENCED}")
+            found: int | None = cursor.fetchone()[0]
+            return found
+
     def subscribe(self, *, after: int = 0) -> Subscription:
         """See `EventStore.subscribe`."""
         return self.read().after(after).subscribe()
@@ -261,33 +282,6 @@ class DjangoEventStore:
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""
         transaction.on_commit(callback, using=self.using)
-
-
-_UNKNOWN_TIME = datetime.min.replace(tzinfo=timezone.utc)
-
-
-def _numbered(appends: Sequence[Append], expected: Mapping[str, int]) -> list[list[StoredEvent]]:
-    """Return the events as they will be stored; those without a time get it from the database."""
-    last = dict(expected)
-    numbered = []
-    for append in appends:
-        stream, version = append.stream, last[append.stream]
-        numbered.append(
-            [
-                StoredEvent(
-                    stream,
-                    version + number,
-                    None,
-                    event.type,
-                    event.data,
-                    event.metadata,
-                    event.recorded_at or _UNKNOWN_TIME,
-                )
-                for number, event in enumerate(append.events, start=1)
-            ]
-        )
-        last[stream] = version + len(append.events)
-    return numbered
 
 
 def inside_callers_transaction(connection: BaseDatabaseWrapper) -> bool:

@@ -8,7 +8,7 @@ from hashlib import md5
 import msgspec
 
 _DIGITS = 8
-_NUMBERS = 16**_DIGITS
+_NUMBERS: int = 16**_DIGITS
 
 
 class Selection(msgspec.Struct, frozen=True):

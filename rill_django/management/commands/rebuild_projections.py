@@ -13,7 +13,7 @@ from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
 from rill_django.management.signals import stopped_by_signals
 from rill_django.projections.projection import Projection
-from rill_django.projections.rebuild import RebuildInterrupted
+from rill_django.projections.rebuild import RebuildInterrupted, can_be_divided
 from rill_django.projections.rebuilding.processes import in_processes
 from rill_django.projections.rebuilding.tasks import Outcome, Task, perform
 from rill_django.projections.registry import UnknownProjection, current_projections
@@ -53,7 +53,8 @@ class Command(BaseCommand):
             type=positive_integer,
             default=1,
             metavar="N",
-            help="rebuild so many projections at once, each in a process of its own",
+            help="use so many processes: for several projections at once, or, on PostgreSQL, for one that "
+            "is split (partitions above 1)",
         )
         parser.add_argument(
             "--batch-size", type=positive_integer, help="most events applied in one transaction"
@@ -103,9 +104,32 @@ class Command(BaseCommand):
         return found
 
     def _outcomes(self, tasks: Sequence[Task], workers: int, stop: Stop) -> Iterator[Outcome]:
-        if workers > 1 and len(tasks) > 1:
-            yield from self._in_processes(tasks, workers, stop)
-            return
+        if workers > 1:
+            divided = [task for task in tasks if self._can_be_divided(task)]
+            tasks = [task for task in tasks if task not in divided]
+            yield from self._one_by_one([one._replace(workers=workers) for one in divided], stop)
+            if stop.is_set():
+                return
+            if len(tasks) > 1:
+                yield from self._in_processes(tasks, workers, stop)
+                return
+            for task in tasks:
+                self.stdout.write(f"One process is used for {task.name}: {self._why_not(task)}.")
+        yield from self._one_by_one(tasks, stop)
+
+    @staticmethod
+    def _can_be_divided(task: Task) -> bool:
+        (projection,) = current_projections().named([task.name])
+        return can_be_divided(projection) and not (task.verify or task.in_place)
+
+    @staticmethod
+    def _why_not(task: Task) -> str:
+        (projection,) = current_projections().named([task.name])
+        if projection.partitions == 1:
+            return "it is not split, which its partitions above 1 would do"
+        return "several can work on one only beside its live rows, and on PostgreSQL"
+
+    def _one_by_one(self, tasks: Sequence[Task], stop: Stop) -> Iterator[Outcome]:
         for task in tasks:
             with Progress(self.stdout, task.name, "events") as progress:
                 outcome = perform(task, lambda _, done, head: progress.advance_to(done, head), stop)

@@ -45,5 +45,23 @@ class RebuildInterrupted(RillError):
         )
 
 
+class InsideTransaction(RillError, RuntimeError):
+    """An inline projection cannot be rebuilt inside a transaction of the caller's."""
+
+    def __init__(self, projection: str) -> None:
+        super().__init__(
+            f"{projection} is inline and cannot be rebuilt inside a transaction: events that it has stored "
+            "have no position yet, and would be missing. Rebuild it behind `with transaction.atomic()`."
+        )
+
+
 class RowsBesideLost(RillError):
     """What had been built is gone: a connection was lost, or the live tables have changed meanwhile."""
+
+
+class ShareFailed(RillError):
+    """One of several processes that build a projection together could not go on."""
+
+
+class ShareLost(RillError):
+    """One of several processes that build a projection together is no more; the next rebuild goes on."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.conf import configuration
 from rill_django.projections.held import ParkedEvent
+from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
-from rill_django.projections.rebuilding.errors import RebuildInterrupted
+from rill_django.projections.rebuilding.errors import InsideTransaction, RebuildInterrupted
 from rill_django.projections.rebuilding.progress import (
+    is_shared_with_commands,
     live_checkpoints,
     move_live_checkpoints,
     read_readable,
@@ -17,6 +20,7 @@ from rill_django.projections.rebuilding.progress import (
     without,
 )
 from rill_django.projections.running import Progress, Stop
+from rill_django.store.orm import inside_callers_transaction
 from rill_django.store.protocol import EventStore
 
 
@@ -30,19 +34,26 @@ def rebuild_in_place(
 ) -> int:
     """Delete the projection's rows and make them anew from the log.
 
-    Readers see the old rows until the new ones are complete; workers wait meanwhile.
+    Readers see the old rows until the new ones are complete; workers wait meanwhile, and so do the
+    commands of an inline projection.
 
     Returns:
         The position up to which the projection is built.
 
     Raises:
         HandlerFailed, UnreadableEvent, RebuildInterrupted: the old rows are still there.
+        InsideTransaction: of an inline projection, the caller's transaction may hold events.
     """
     projection = type(projection)()  # One may remember rows between batches.
     size = batch_size or configuration().batch_size
     head = store.head()  # Before the transaction: see `DjangoEventStore.sequence`.
     checkpoints_of(projection, store)
+    is_shared = is_shared_with_commands(projection)
+    if is_shared:
+        _refuse_events_without_position(projection)
     with transaction.atomic(using=projection.using):
+        if is_shared:
+            head = keep_commands_out(projection, store, head)
         live = live_checkpoints(projection, lock=True)
         head = max(head, *(one.position for one in live))
         skipped = skipped_positions(projection)
@@ -63,3 +74,10 @@ def rebuild_in_place(
             projection=projection.name, position__lte=position
         ).delete()
     return position
+
+
+def _refuse_events_without_position(projection: Projection) -> None:
+    connection = connections[projection.using]
+    assert isinstance(connection, BaseDatabaseWrapper)
+    if connection.vendor != "sqlite" and inside_callers_transaction(connection):
+        raise InsideTransaction(projection.name)

@@ -32,7 +32,7 @@ class Place(ABC):
     """
 
     keeps_progress: ClassVar[bool] = False
-    """Whether the tables outlive the process that makes them."""
+    """Whether the tables outlive the process that makes them, and others can build in them, too."""
 
     def __init__(self, projection: Projection, purpose: str) -> None:
         self.projection = projection

@@ -15,16 +15,21 @@ from typing_extensions import Self
 from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.held import ParkedEvent
+from rill_django.projections.inline.locks import keep_commands_out, patience_after
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.applying import apply_for_a_while
+from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import (
     AlreadyRebuilding,
     CannotBuildBeside,
     RebuildInterrupted,
+    ShareLost,
 )
+from rill_django.projections.rebuilding.gathering import gather
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
-    Bookmark,
+    is_shared_with_commands,
     live_checkpoints,
     move_live_checkpoints,
     read_readable,
@@ -79,6 +84,8 @@ class Rebuild:
         self.position = 0
         self.resumed_at = 0
         """Where it took up what was built before."""
+        self.shares = 1
+        """How many processes have built it, each a share that has a position of its own."""
         self.pause = 0.0
         """Seconds that there is nothing to do before the next step."""
         self._place = place
@@ -107,7 +114,7 @@ class Rebuild:
 
     def leave(self, error: BaseException | None = None) -> None:
         """Leave. What is built is removed if the error says that it is no good."""
-        kept = (RebuildInterrupted, OperationalError, InterfaceError)
+        kept = (RebuildInterrupted, ShareLost, OperationalError, InterfaceError)
         if isinstance(error, Exception) and not isinstance(error, kept):
             self.abandon()
         else:
@@ -133,9 +140,10 @@ class Rebuild:
                 raise
 
     def _take_up_or_make(self) -> None:
-        left = None if self._restart else self._bookmark.find()
-        if left is not None and self._place.is_as_left():
-            self.position = self.resumed_at = left.position
+        left = [] if self._restart else self._bookmark.find()
+        if left and self._place.is_as_left():
+            self.position = self.resumed_at = min(one.position for one in left)
+            self.shares = len(left)
             return
         self._patiently_make()
         self._bookmark.begin()
@@ -161,6 +169,7 @@ class Rebuild:
             RowsBesideLost: what was built is gone.
         """
         self.pause = 0.0
+        self.share_out(1)
         with self._place.connected():
             head = self._store.head()
             batch = read_readable(
@@ -207,21 +216,28 @@ class Rebuild:
         finally:
             self._place.release()
 
+    def share_out(self, shares: int) -> None:
+        """Have so many processes build it, or with 1 this one alone, from the same position on."""
+        if self.shares == shares:
+            return
+        if self.shares > 1:
+            self.position = gather(self._place, self._bookmark, self._store, self._batch_size)
+        if shares > 1:
+            self._bookmark.divide(self.position, shares)
+        self.shares = shares
+        self._session = None
+
     def _apply(self, batch: Batch, head: int) -> None:
-        until = time.monotonic() + self._seconds
+        def read(position: int) -> Batch:
+            return read_readable(self._store, self.projection, position, head, self._batch_size)
+
         with self._applying() as session, transaction.atomic(using=self._place.using):
             move = self._bookmark.lock(self.position)
-            with self._place.building():
-                skipped = skipped_positions(self.projection)
-                session.apply(without(batch.events, skipped))
-                while batch.end < head and time.monotonic() < until:
-                    batch = read_readable(
-                        self._store, self.projection, batch.end, head, self._batch_size
-                    )
-                    session.apply(without(batch.events, skipped))
-                session.flush()
-            move(batch.end)
-        self.position = batch.end
+            position = apply_for_a_while(
+                self._place, session, batch, read, head=head, seconds=self._seconds
+            )
+            move(position)
+        self.position = position
 
     @contextmanager
     def _applying(self) -> Iterator[Session]:
@@ -232,12 +248,18 @@ class Rebuild:
         self._session = session
 
     def _finish(self, batch: Batch, head: int) -> None:
+        is_shared = is_shared_with_commands(self.projection)
         try:
             with (
                 self._applying() as session,
                 self._place.finishing(),
                 transaction.atomic(using=self._place.using),
             ):
+                if is_shared:
+                    patience = patience_after(self._failures)
+                    head = keep_commands_out(
+                        self.projection, self._store, head, patience=patience
+                    )
                 position = self._replace(session, batch, head)
         except DatabaseError as error:
             if not self._place.is_busy(error):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from rill_django.domain.errors import RillError
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
@@ -15,6 +15,7 @@ from rill_django.projections.rebuilding.differences import (
     TableComparison,
     Verification,
 )
+from rill_django.projections.rebuilding.together import build_share
 from rill_django.projections.registry import current_projections
 from rill_django.projections.running import Progress, Stop
 
@@ -27,6 +28,9 @@ class Task(NamedTuple):
     in_place: bool = False
     restart: bool = False
     batch_size: int | None = None
+    workers: int = 1
+    share: tuple[int, int] | None = None
+    """Only this share of the rows beside; see `build_share`."""
 
 
 class Outcome(NamedTuple):
@@ -37,12 +41,14 @@ class Outcome(NamedTuple):
         is_good: whether it is rebuilt, or its rows are as the log says.
         text: what to tell.
         error: what was raised, or ``None``; not known when it happened in another process.
+        may_go_on: whether the error says nothing against what was built before.
     """
 
     name: str
     is_good: bool
     text: str
     error: Exception | None = None
+    may_go_on: bool = False
 
 
 def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
@@ -52,9 +58,19 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
         if task.verify:
             found = verify(projection, progress=progress, batch_size=task.batch_size, stop=stop)
             return Outcome(task.name, found.is_equal, "\n".join(report(found)))
+        if task.share:
+            position = build_share(
+                projection,
+                task.share,
+                batch_size=task.batch_size,
+                progress=progress,
+                stop=stop,
+            )
+            return Outcome(task.name, True, f"{task.name} is built up to position {position:,}.")
         position = rebuild(
             projection,
             progress=progress,
+            workers=task.workers,
             batch_size=task.batch_size,
             in_place=task.in_place,
             restart=task.restart,
@@ -64,7 +80,8 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
         return Outcome(task.name, False, str(error), error)
     except (RillError, DatabaseError, ImproperlyConfigured) as error:
         verb = "verified" if task.verify else "rebuilt; its rows are as they were"
-        return Outcome(task.name, False, f"{task.name} could not be {verb}: {error}", error)
+        text = f"{task.name} could not be {verb}: {error}"
+        return Outcome(task.name, False, text, error, isinstance(error, OperationalError))
     return Outcome(task.name, True, f"{task.name} is rebuilt up to position {position:,}.")
 
 

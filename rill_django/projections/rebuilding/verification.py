@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from django.db import connections, transaction
 
@@ -10,6 +11,7 @@ from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent
+from rill_django.projections.inline.locks import standing_still
 from rill_django.projections.lanes import partition_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.comparison import TableComparer
@@ -120,9 +122,8 @@ class _Verifier:
         """Return what was found, or ``None`` if it has to begin anew."""
         self._place.make()
         while True:
-            self._build(self._lowest(live_checkpoints(self._projection)))
-            with self._place.snapshot():
-                live = live_checkpoints(self._projection)
+            self._build(self._target())
+            with self._snapshot() as live:
                 if self._left_out != self._find_left_out():
                     return None
                 ahead = max((one.position for one in live), default=0) - self._position
@@ -133,6 +134,29 @@ class _Verifier:
                 # Otherwise the worker was quick: build on, outside the snapshot.
                 if ahead <= self._batch_size or self._lowest(live) == self._position:
                     return self._compare(live, first)
+
+    def _target(self) -> int:
+        """Return the position that the live rows have at least."""
+        live = live_checkpoints(self._projection)
+        if live and self._projection.inline:
+            return self._store.head()
+        return self._lowest(live)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[list[Checkpoint]]:
+        """Open one; give the live checkpoints with the positions of the rows in it."""
+        if not self._projection.inline:
+            with self._place.snapshot():
+                yield live_checkpoints(self._projection)
+            return
+        with ExitStack() as snapshot:
+            with standing_still(self._projection, self._store) as position:
+                snapshot.enter_context(self._place.snapshot())
+                # With the first look the snapshot is taken, and commands may go on.
+                live = live_checkpoints(self._projection)
+            for checkpoint in live:
+                checkpoint.position = self._store.head() if position is None else position
+            yield live
 
     @staticmethod
     def _lowest(live: Sequence[Checkpoint]) -> int:

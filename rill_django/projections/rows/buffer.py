@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rill_django.domain.errors import RillError
@@ -55,7 +55,7 @@ class RowBuffer(Session):
         self._max_rows = max_rows
         self._written = SeenKeys() if is_empty else None
         self._entries: dict[Key, Entry] = {}
-        self._dirty: dict[Key, Entry] = {}
+        self._dirty: list[Entry] = []
         self._is_broken = False
         self._has_table = False
         self._claims: Claims | None = None
@@ -70,13 +70,7 @@ class RowBuffer(Session):
                 f"Rows of {self._projection.name} were left half-way by an error. Begin a new session."
             )
         self._is_broken = True
-        work = self._work(events)
-        if work:
-            self._prepare()
-            self._load({key for _, key, _ in work})
-            for handler, key, event in work:
-                self._handle(handler, key, event)
-            self._forget_some()
+        self._apply([event for event in events if event.type in self._handlers])
         self._is_broken = False
 
     def flush(self) -> None:
@@ -89,19 +83,27 @@ class RowBuffer(Session):
         self._write()
         self._is_broken = False
 
-    def _work(self, events: Iterable[RecordedEvent]) -> list[tuple[Handler, Key, RecordedEvent]]:
-        handlers = {type: (one, self._keys.reader(type)) for type, one in self._handlers.items()}
-        work = []
+    def _apply(self, events: Sequence[RecordedEvent]) -> None:
+        if not events:
+            return
+        read = self._read_keys(events)
+        self._prepare()
+        self._load({key for keys in read for key in keys if key not in self._entries})
+        for event, keys in zip(events, read, strict=True):
+            for key in keys:
+                self._handle(event, key)
+        self._forget_some()
+
+    def _read_keys(self, events: Iterable[RecordedEvent]) -> list[Sequence[Key]]:
+        """Return for each event which rows it changes."""
+        readers = {type: self._keys.reader(type) for type in self._handlers}
+        found = []
         for event in events:
-            found = handlers.get(event.type)
-            if found is None:
-                continue
-            handler, read = found
             try:
-                work.extend([(handler, key, event) for key in read(event)])
+                found.append(readers[event.type](event))
             except Exception as error:
                 raise HandlerFailed(self._projection.name, event, error) from error
-        return work
+        return found
 
     def _prepare(self) -> None:
         """Look at the table, now that it is known which fields identify a row."""
@@ -117,25 +119,22 @@ class RowBuffer(Session):
 
     # --- reading ---------------------------------------------------------------------------
 
-    def _load(self, keys: Iterable[Key]) -> None:
-        missing = [key for key in keys if key not in self._entries]
+    def _load(self, keys: Collection[Key]) -> None:
+        """Load rows that are not in memory."""
         if self._written is not None:
-            missing = [key for key in missing if key in self._written]
-        if not missing:
+            keys = [key for key in keys if key in self._written]
+        if not keys:
             return
-        for key, row, values in self._table.load(missing):
-            entry = self._entries[key] = Entry(row, values, values)
+        for key, row, values in self._table.load(keys):
+            self._entries[key] = Entry(key, row, values, values)
             if self._claims is not None:
                 if self._claims.are_taken(key, values):
                     # Somebody in memory has a value that is still this row's: let the database say so.
                     self._write()
-                self._claims.add(key, entry.values, are_stored=True)
+                self._claims.add(key, values, are_stored=True)
 
-    def _settled_entry(self, key: Key) -> Entry | None:
-        """Return a row that looks as if it had just been loaded."""
-        entry = self._entries.get(key)
-        if entry is None or entry.is_sure:
-            return entry
+    def _load_unsure(self) -> None:
+        """Write the rows of which only the database knows how they look, and load them again."""
         self._write()
         unsure = [key for key, one in self._entries.items() if not one.is_sure]
         for one in unsure:
@@ -143,7 +142,6 @@ class RowBuffer(Session):
         if self._written is not None:
             self._written.update(unsure)
         self._load(unsure)
-        return self._entries.get(key)
 
     def _forget_some(self) -> None:
         if len(self._entries) <= self._max_rows:
@@ -157,8 +155,11 @@ class RowBuffer(Session):
 
     # --- handling ---------------------------------------------------------------------------
 
-    def _handle(self, handler: Handler, key: Key, event: RecordedEvent) -> None:
-        entry = self._settled_entry(key)
+    def _handle(self, event: RecordedEvent, key: Key) -> None:
+        entry = self._entries.get(key)
+        if entry is not None and not entry.is_sure:
+            self._load_unsure()
+            entry = self._entries.get(key)
         is_new = entry is None or entry.row is None
         if entry is None or entry.row is None:
             row = self._instances.new(key)
@@ -166,39 +167,41 @@ class RowBuffer(Session):
         else:
             row = entry.row
             before = entry.values
-        width = len(row.__dict__)
+            if self._instances.is_making_watched:
+                entry.row = row = self._instances.made_anew(row)
         try:
-            result = handler(self._projection, row, event)
-            if result is DELETE:
-                found = None
-            else:
-                if len(row.__dict__) != width:
-                    self._changes.prune(row.__dict__)
-                found = self._changes.of(row, key, before, is_new=is_new)
+            result = self._handlers[event.type](self._projection, row, event)
+            found = None if result is DELETE else self._changes.of(row, key, before, is_new)
         except Exception as error:
             raise HandlerFailed(self._projection.name, event, error) from error
-        if result is DELETE:
-            if entry is not None:
-                self._delete(key, entry)
-            return
         if found is None:
+            if result is DELETE and entry is not None:
+                self._delete(entry)
             return
         values, changed, is_sure = found
         if self._claims is not None:
             self._claim(key, values, changed, is_new)
         if entry is None:
-            entry = Entry(row, values, None)
-        # Writing others, while claiming, may have forgotten a deleted row that comes back now.
-        self._entries[key] = entry
+            entry = Entry(key, row, values, None)
+        if is_new:
+            # Also one that has been there: writing others, while claiming, forgets deleted rows.
+            self._entries[key] = entry
         entry.row = row
         entry.values = values
         entry.is_sure = is_sure
-        self._dirty[key] = entry
+        self._note(entry)
         if self._claims is not None and self._claims.must_write:
             self._claims.must_write = False
             self._write()
 
-    def _delete(self, key: Key, entry: Entry) -> None:
+    def _note(self, entry: Entry) -> None:
+        """Note that a row has to be written."""
+        if not entry.is_dirty:
+            entry.is_dirty = True
+            self._dirty.append(entry)
+
+    def _delete(self, entry: Entry) -> None:
+        key = entry.key
         if self._claims is not None and self._claims.gives_up_unwritten(key, None):
             self._write()
         if entry.stored is not None:
@@ -208,9 +211,9 @@ class RowBuffer(Session):
         if self._claims is not None:
             self._claims.remove(key)
         if entry.is_doomed:
-            self._dirty[key] = entry
+            self._note(entry)
         else:
-            self._dirty.pop(key, None)
+            # The database never sees it; should it come back, it is a new row.
             del self._entries[key]
 
     def _claim(self, key: Key, values: Values, changed: list[int], is_new: bool) -> None:
@@ -230,9 +233,9 @@ class RowBuffer(Session):
 
     def _write(self) -> None:
         """Write what has changed: deletions first, for the unique values that they free."""
-        dirty, self._dirty = self._dirty, {}
-        doomed = [key for key, entry in dirty.items() if entry.is_doomed]
-        left = [entry for entry in dirty.values() if entry.row is not None]
+        dirty, self._dirty = self._dirty, []
+        doomed = [entry.key for entry in dirty if entry.is_doomed]
+        left = [entry for entry in dirty if entry.row is not None]
         new = [entry for entry in left if entry.stored is None]
         old = [
             entry
@@ -245,11 +248,10 @@ class RowBuffer(Session):
             self._table.update(old)
         if new:
             self._table.insert(new)
-        for key, entry in dirty.items():
-            entry.is_doomed = False
-            if entry.row is None:
-                self._entries.pop(key, None)
-                continue
-            entry.stored = entry.values
+        for entry in dirty:
+            if entry.row is None and entry.is_doomed:
+                del self._entries[entry.key]
+            entry.is_dirty = entry.is_doomed = False
+            entry.stored = entry.values if entry.row is not None else None
         if self._claims is not None:
-            self._claims.settle(dirty)
+            self._claims.settle([entry.key for entry in dirty])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 from rill_django.domain.errors import RillError
@@ -10,6 +12,8 @@ from rill_django.projections.rows.entries import Instance, Key, Values
 from rill_django.projections.rows.frozen import Frozen, freeze
 from rill_django.projections.rows.layout import Layout
 from rill_django.projections.rows.settling import UNSURE
+
+_OTHER_ATTRIBUTES = ("_state",)
 
 
 class KeyChanged(RillError):
@@ -25,22 +29,28 @@ class Changes:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._columns = layout.columns
-        self._settlers = [column.settle for column in layout.columns]
+        self._names = layout.names
+        self._values_of = layout.values_of
         self._numbers = range(len(layout.columns))
-        self._are_watched = [column.is_mutable for column in layout.columns]
-        self._special = layout.stamped_indexes.union(
-            index for index, is_watched in enumerate(self._are_watched) if is_watched
-        )
+        self._most_attributes = len(layout.all_names) + len(_OTHER_ATTRIBUTES)
+        are_special = [
+            column.is_mutable or index in layout.stamped_indexes
+            for index, column in enumerate(layout.columns)
+        ]
+        self._settlers = [
+            None if is_special else column.settle
+            for column, is_special in zip(layout.columns, are_special, strict=True)
+        ]
+        self._unknown = [i for i, column in enumerate(layout.columns) if not column.is_known]
 
     def of(
-        self, row: Instance, key: Key, before: Values, *, is_new: bool
+        self, row: Instance, key: Key, before: Values, is_new: bool
     ) -> tuple[Values, list[int], bool] | None:
-        """Look at a row that a handler was given.
+        """Look at a row that a handler was given, and bring what it has set to its stored form.
 
         Returns:
-            The row's values, which of them have changed, and whether all are sure; ``None`` if it is as
-            it was.
+            The row's values, the indexes of those that have changed, and whether all are sure; ``None``
+            if it is as it was.
 
         Raises:
             KeyError: an attribute has been deleted.
@@ -48,76 +58,61 @@ class Changes:
         """
         layout = self._layout
         attributes = row.__dict__
+        if len(attributes) > self._most_attributes:
+            self._prune(attributes)
         if layout.has_relations and row._state.__dict__.get("fields_cache"):
             row._state.fields_cache.clear()
-        after = layout.values_of(attributes)
-        touched = [
-            index
-            for index, old, value, is_watched in zip(
-                self._numbers, before, after, self._are_watched, strict=True
-            )
-            if old is not value or is_watched
-        ]
-        if is_new:
-            state = row._state
-            state.adding = False
-            state.db = layout.using
-        elif not touched:
-            return None
-        values, changed, is_sure = self._settle(attributes, touched, before, after)
-        if not changed and not is_new:
-            return None
-        if changed and not layout.fixed_indexes.isdisjoint(changed):
-            self._refuse_other_key(key, values, changed, is_new=is_new)
-        if layout.stamped_indexes:
-            is_sure = self._stamp(row, values, is_new) and is_sure
-        return tuple(values), changed, is_sure and not layout.has_generated
-
-    def _settle(
-        self, attributes: dict[str, Any], touched: list[int], before: Values, after: Values
-    ) -> tuple[list[Any], list[int], bool]:
-        """Bring attributes to the form in which they will be loaded.
-
-        Returns:
-            A snapshot of all of them, which of them have changed, and whether all are sure.
-        """
-        values = list(after)
+        after = self._values_of(attributes)
+        # Most handlers set few of many fields: the others are passed over without a step of Python.
+        touched: Iterable[int] = compress(self._numbers, map(is_not, before, after))
+        if self._unknown:
+            touched = sorted({*touched, *self._unknown})
+        values: list[Any] | None = None
         changed: list[int] = []
         is_sure = True
         for index in touched:
             old, value = before[index], after[index]
-            if index not in self._special:
-                found = live = self._settlers[index](value)
-            elif index in self._layout.stamped_indexes:
-                # Not for handlers to set.
-                if old is not UNSURE:
-                    attributes[self._columns[index].name] = values[index] = old
-                continue
-            elif self._columns[index].is_json:
-                found = freeze(old, value, self._settlers[index])
-                live = found.live if isinstance(found, Frozen) else found
-            elif self._columns[index].is_untouched(old, value):
-                continue
-            else:
-                found = live = UNSURE
+            settle = self._settlers[index]
+            found = settle(value) if settle else self._special(index, old, value)
             if found is UNSURE:
                 is_sure = False
                 changed.append(index)
                 continue
-            values[index] = found
-            if live is not value:
-                attributes[self._columns[index].name] = live
-            if old is UNSURE or found != old:
+            if found is not value:
+                values = values or list(after)
+                values[index] = found
+                attributes[self._names[index]] = found.live if type(found) is Frozen else found
+            if found is not old and found != old:
                 changed.append(index)
-        return values, changed, is_sure
+        if is_new:
+            state = row._state
+            state.adding = False
+            state.db = layout.using
+        elif not changed:
+            return None
+        if changed and not layout.fixed_indexes.isdisjoint(changed):
+            self._refuse_other_key(key, values or after, changed, is_new)
+        if layout.stamped_indexes:
+            values = values or list(after)
+            is_sure = self._stamp(row, values, is_new) and is_sure
+        return tuple(values or after), changed, is_sure and not layout.has_generated
 
-    def prune(self, attributes: dict[str, Any]) -> None:
+    def _special(self, index: int, old: Any, value: Any) -> Any:
+        """Settle a value that is not for handlers to set, or that they may change in place."""
+        column = self._layout.columns[index]
+        if index in self._layout.stamped_indexes:
+            return value if old is UNSURE else old
+        if column.is_json:
+            return freeze(old, value, column.settle)
+        return old if column.is_untouched(old, value) else UNSURE
+
+    def _prune(self, attributes: dict[str, Any]) -> None:
         """Forget what handlers have noted on an instance: it would not be loaded again."""
-        for name in set(attributes).difference(self._layout.all_names, ("_state",)):
+        for name in set(attributes).difference(self._layout.all_names, _OTHER_ATTRIBUTES):
             del attributes[name]
 
     def _refuse_other_key(
-        self, key: Key, values: list[Any], changed: Collection[int], *, is_new: bool
+        self, key: Key, values: Sequence[Any], changed: Collection[int], is_new: bool
     ) -> None:
         layout = self._layout
         now = tuple(values[index] for index in layout.key_indexes)
@@ -135,7 +130,7 @@ class Changes:
         """Set the fields that tell when the row was made or changed; return whether they are sure."""
         is_sure = True
         for index in self._layout.stamped_indexes:
-            column = self._columns[index]
+            column = self._layout.columns[index]
             given = column.field.pre_save(row, is_new)
             found = column.settle(given)
             is_sure = is_sure and found is not UNSURE

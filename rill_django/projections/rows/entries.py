@@ -16,19 +16,23 @@ class Entry:
     """A row, as handlers see it and as it was.
 
     Attributes:
+        key: which row it is.
         row: the instance; ``None``: there is none.
         values: of all columns, after the last handler.
         stored: what the database has; ``None`` if it has to be inserted.
         is_doomed: what the database has is to be deleted first.
         is_sure: the instance looks as if it had just been loaded: no value has to be asked from the
             database.
+        is_dirty: it is among those to be written.
     """
 
-    __slots__ = ("is_doomed", "is_sure", "row", "stored", "values")
+    __slots__ = ("is_dirty", "is_doomed", "is_sure", "key", "row", "stored", "values")
 
-    def __init__(self, row: Instance, values: Values, stored: Values | None) -> None:
+    def __init__(self, key: Key, row: Instance, values: Values, stored: Values | None) -> None:
+        self.key = key
         self.row = row
         self.values = values
         self.stored = stored
         self.is_doomed = False
         self.is_sure = True
+        self.is_dirty = False

@@ -45,16 +45,20 @@ class Instances:
         return attributes, made
 
     @cached_property
-    def _is_plain(self) -> bool:
-        """Whether an instance is its attributes and no more: nobody watches or changes its making."""
+    def is_making_watched(self) -> bool:
+        """Whether somebody does more, when an instance is made, than to set its attributes."""
         model = self._model
-        return (
+        return not (
             model.__init__ is models.Model.__init__
             and model.from_db.__func__ is models.Model.from_db.__func__  # type: ignore[attr-defined]
             and not pre_init.has_listeners(model)
             and not post_init.has_listeners(model)
-            and all(column.is_known for column in self._columns)
         )
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether an instance is its attributes and no more."""
+        return not self.is_making_watched and all(column.is_known for column in self._columns)
 
     def new(self, key: Key) -> Instance:
         """Return an instance with the model's defaults, for a key that has no row."""
@@ -103,6 +107,10 @@ class Instances:
         state.db = self._layout.using
         row.__dict__.update(zip(self._layout.all_names, values, strict=True))
         return row
+
+    def made_anew(self, row: Instance) -> Instance:
+        """Return another instance of a row, as if it had been loaded now."""
+        return self.loaded([row.__dict__[name] for name in self._layout.all_names])
 
     def to_write(self, values: Values) -> Instance:
         """Return an instance for the ORM to write, which may change it."""

@@ -96,12 +96,15 @@ class RowKeys:
             return lambda event: self._several((get(event),))
         if len(self._columns) > 1:
             return lambda event: self._several((get(event),))
-        settle = self._settle
         (column,) = self._columns
+        settle = column.settle
 
         def read(event: RecordedEvent) -> Sequence[Key]:
             value = get(event)
-            return () if value is None else ((settle(column, value),),)
+            if value is None:
+                return ()
+            settled = UNSURE if isinstance(value, Enum) else settle(value)
+            return ((self._settle(column, value) if settled is UNSURE else settled,),)
 
         return read
 

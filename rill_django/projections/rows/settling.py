@@ -40,7 +40,7 @@ def unsure(value: Any) -> Any:
 def guarded(settle: Settle, without_value: Any) -> Settle:
     """Return a function that settles a value; ``None`` becomes ``without_value``, errors `UNSURE`."""
 
-    def guarded(value: Any) -> Any:
+    def settle_or_unsure(value: Any) -> Any:
         if value is None:
             return without_value
         try:
@@ -49,7 +49,7 @@ def guarded(settle: Settle, without_value: Any) -> Settle:
             # The database, or the field on the way to it, will say what is wrong with it.
             return UNSURE
 
-    return guarded
+    return settle_or_unsure
 
 
 def _texts(field: AnyField, connection: BaseDatabaseWrapper) -> Settle:
@@ -113,15 +113,17 @@ def _decimals(field: AnyField, connection: BaseDatabaseWrapper) -> Settle | None
         traps=[InvalidOperation],
     )
     sure_digits = min(digits, _SQLITE_DIGITS) if connection.vendor == "sqlite" else digits
-    limit = Decimal(10) ** (sure_digits - places)
+    high = Decimal(10) ** (sure_digits - places)
+    low = -high
 
     def settle(value: Any) -> Any:
         if type(value) is not Decimal:
             value = field.to_python(value)
-        value = value.quantize(unit, context=context)
+        if not value.same_quantum(unit):
+            value = value.quantize(unit, context=context)
         if not value:
             return UNSURE if value.is_signed() else value
-        return value if -limit < value < limit else UNSURE
+        return value if low < value < high else UNSURE
 
     return settle
 

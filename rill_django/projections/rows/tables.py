@@ -137,19 +137,12 @@ class RowTable:
     def changed_indexes(self, rows: Sequence[Entry]) -> list[int]:
         """Return the columns in which any of the rows differs from what is stored."""
         layout = self.layout
-        left = set(range(len(layout.names))) - layout.fixed_indexes - layout.written_once
+        free = set(range(len(layout.names))) - layout.fixed_indexes - layout.written_once
         if not all(one.is_sure for one in rows):
-            return sorted(left)
-        changed: set[int] = set()
-        for one in rows:
-            values, stored = one.values, one.stored or ()
-            found = [i for i in left if values[i] is not stored[i] and values[i] != stored[i]]
-            if found:
-                changed.update(found)
-                left.difference_update(found)
-                if not left:
-                    break
-        return sorted(changed)
+            return sorted(free)
+        columns = list(zip(*(one.values for one in rows), strict=True))
+        stored = list(zip(*(one.stored or () for one in rows), strict=True))
+        return [index for index in sorted(free) if columns[index] != stored[index]]
 
 
 def _frozen(values: Values, indexes: Sequence[int]) -> Values:

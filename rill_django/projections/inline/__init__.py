@@ -1,0 +1,1 @@
+"""Projections that commands apply their events to themselves, in their own transaction."""

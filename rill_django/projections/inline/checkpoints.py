@@ -1,0 +1,64 @@
+"""The first checkpoint of an inline projection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+
+from rill_django.domain.records import StoredEvent
+from rill_django.domain.registry import current_registry
+from rill_django.projections.batches import stored_types
+from rill_django.projections.checkpoint import INLINE, Checkpoint
+from rill_django.projections.projection import Projection
+from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EventStore
+from rill_django.store.tables import Event
+
+logger = logging.getLogger("rill_django.projections")
+
+
+def make_checkpoint(
+    projection: Projection, store: EventStore, appended: Sequence[StoredEvent] = ()
+) -> None:
+    """Note that commands keep the rows up to date from now on, if nobody else has.
+
+    If there are events that the rows do not have, it notes that they are not built yet.
+
+    Args:
+        projection: an inline one.
+        store: the log.
+        appended: events of this transaction, which are about to be applied.
+    """
+    is_whole = not _has_others(projection, store, appended)
+    checkpoint, is_made = Checkpoint.objects.using(projection.using).get_or_create(
+        name=projection.name,
+        partition=0,
+        is_beside=False,
+        defaults={"partitions": INLINE, "version": projection.version if is_whole else 0},
+    )
+    if is_made and not checkpoint.version:
+        logger.warning(
+            "the inline projection %s has no rows of the events that are in the log already. Commands do "
+            "not touch it before it is built, by `manage.py run_projections` or `rebuild_projections`",
+            projection.name,
+        )
+
+
+def are_kept_by_commands(projection: Projection) -> bool:
+    """Whether commands keep the rows of an inline projection up to date: once they are built."""
+    rows = Checkpoint.objects.using(projection.using).filter(name=projection.name)
+    found: bool = rows.filter(is_beside=False, partitions=INLINE, version__gt=0).exists()
+    return found
+
+
+def _has_others(
+    projection: Projection, store: EventStore, appended: Collection[StoredEvent]
+) -> bool:
+    """Whether the log has events for the projection besides those that were appended just now."""
+    assert isinstance(store, DjangoEventStore)
+    types = stored_types([projection], current_registry())
+    events = Event.objects.using(store.using)
+    if types is not None:
+        events = events.filter(type__in=types)
+        appended = [one for one in appended if one.type in types]
+    return len(events.order_by()[: len(appended) + 1].values_list("pk")) > len(appended)

@@ -1,0 +1,35 @@
+"""Applying events to the rows beside, for as long as a transaction should last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rill_django.projections.batches import Batch
+from rill_django.projections.rebuilding.places import Place
+from rill_django.projections.rebuilding.progress import skipped_positions, without
+from rill_django.projections.sessions import Session
+
+Read = Callable[[int], Batch]
+"""Reads the next events behind a position."""
+
+
+def apply_for_a_while(
+    place: Place, session: Session, batch: Batch, read: Read, *, head: int, seconds: float
+) -> int:
+    """Apply a batch, and more behind it up to ``head`` while the time is not over; inside a transaction.
+
+    Rows that are changed by many events are written once.
+
+    Returns:
+        The position up to which all is applied and written.
+    """
+    until = time.monotonic() + seconds
+    with place.building():
+        skipped = skipped_positions(place.projection)
+        session.apply(without(batch.events, skipped))
+        while batch.end < head and time.monotonic() < until:
+            batch = read(batch.end)
+            session.apply(without(batch.events, skipped))
+        session.flush()
+    return batch.end

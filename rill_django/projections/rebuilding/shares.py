@@ -1,0 +1,62 @@
+"""How the events of one projection are divided among processes that build its rows together."""
+
+from __future__ import annotations
+
+from rill_django.domain.records import RecordedEvent
+from rill_django.domain.registry import current_registry
+from rill_django.projections.batches import Batch
+from rill_django.projections.lanes import partition_of
+from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.progress import read_readable
+from rill_django.projections.rows import RowProjection
+from rill_django.store.protocol import EventStore
+from rill_django.store.selection import share_of
+
+
+class Shares:
+    """All events of a key are in one share: the division that ``partitions`` allows, if not the same.
+
+    Where every stream has rows of its own, shares are those of streams, which the database tells apart.
+    Otherwise every process has to decode all events to know their keys.
+
+    Args:
+        projection: whose rows are built; with ``partitions`` above 1.
+        of: how many shares there are.
+    """
+
+    def __init__(self, projection: Projection, of: int) -> None:
+        self._projection = projection
+        self._of = of
+        self.are_streams = has_rows_by_stream(projection)
+
+    def number_of(self, event: RecordedEvent) -> int:
+        """Return the share that an event is in."""
+        if self.are_streams:
+            return share_of(event.stream, self._of)
+        (key, *_) = self._projection.keys_of(event) or ("",)
+        return partition_of(key, self._of)
+
+    def read(self, number: int, store: EventStore, position: int, head: int, size: int) -> Batch:
+        """Read the next events of a share; see `read_readable`."""
+        if self.are_streams:
+            share = (number, self._of)
+            return read_readable(store, self._projection, position, head, size, share=share)
+        batch = read_readable(store, self._projection, position, head, size)
+        return batch.of(lambda event: self.number_of(event) == number)
+
+
+def has_rows_by_stream(projection: Projection) -> bool:
+    """Whether events of different streams never change the same row, as far as can be told for sure."""
+    if not isinstance(projection, RowProjection):
+        return type(projection).keys_of is Projection.keys_of
+    registry = current_registry()
+    if type(projection).keys_of is not RowProjection.keys_of or registry.upcasters:
+        return False
+    aggregates = {registry.events[name].aggregate for name in projection.handlers}
+    if len(aggregates) > 1:
+        return False
+    (aggregate,) = aggregates
+    options = (
+        projection.key_overrides.get(name, projection.key_options()) for name in projection.handlers
+    )
+    return all(sorted(one.names) == sorted(aggregate.key_names()) for one in options)
