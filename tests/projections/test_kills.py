@@ -16,10 +16,13 @@ from django.db import connection
 
 from rill_django import Ok
 from rill_django.models import Checkpoint
+from rill_django.projections.rebuild import rebuild
 from rill_django.projections.worker import catch_up
 from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance
+from tests.bank.projections import Audit, Balances
+from tests.projections.rebuilds import contents, named
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,14 +42,19 @@ import django
 django.setup()
 from threading import Event
 from rill_django.projections.worker import ProjectionWorker
-rounds, seed = int(sys.argv[1]), int(sys.argv[2])
+from tests.bank.projections import Audit, Balances
+rounds, seed, raised_every = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
-for _ in range(rounds):
+for number in range(rounds):
+    if raised_every:
+        Audit.version = Balances.version = 1 + number // raised_every
     child = os.fork()
     if not child:
-        worker = ProjectionWorker(["bank.Audit", "bank.Balances"], batch_size=chance.choice([1, 7, 50]))
+        size = 200 if raised_every else chance.choice([1, 7, 50])
+        worker = ProjectionWorker(["bank.Audit", "bank.Balances"], batch_size=size)
         worker.run(Event(), poll_interval=0.001)
-    time.sleep(chance.uniform(0.02, 0.25))
+    # To build another version takes longer than a batch.
+    time.sleep(chance.uniform(0.02, 2.0 if raised_every else 0.25))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 """
@@ -70,11 +78,13 @@ def write(turn):
     return Account.deposit.transact(number, turn % 9 + 1)
 
 
-def test_nothing_is_lost_or_doubled_by_kills_and_cuts(record_property):
+@pytest.mark.parametrize("raised_every", [0, 3], ids=["one version", "raised versions"])
+def test_nothing_is_lost_or_doubled_by_kills_and_cuts(raised_every, record_property, monkeypatch):
+    kills = KILLS // 2 if raised_every else KILLS
     seed = int(time.time())
     record_property("seed", seed)
     nursery = subprocess.Popen(
-        [sys.executable, "-c", NURSERY, str(KILLS), str(seed)],
+        [sys.executable, "-c", NURSERY, str(kills), str(seed), str(raised_every)],
         env={**os.environ, "RILL_TEST_NAME": str(connection.settings_dict["NAME"])},
         cwd=settings.BASE_DIR,
     )
@@ -89,9 +99,11 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(record_property):
         nursery.kill()
     assert nursery.returncode == 0
     assert turn > len(NUMBERS)
-    by_killed_workers = Checkpoint.objects.get(name="bank.Audit").position
-    assert by_killed_workers > 0
-
+    left = Checkpoint.objects.get(name="bank.Audit", is_beside=False)
+    assert left.position > 0
+    if raised_every:
+        for projection in (Audit, Balances):
+            monkeypatch.setattr(projection, "version", 1 + (kills - 1) // raised_every)
     catch_up("bank.Audit", "bank.Balances")
     events = list(DjangoEventStore().read())
     lines = list(AuditLine.objects.order_by("pk").values_list("position", flat=True))
@@ -106,5 +118,10 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(record_property):
     } == {
         number: (f"owner {number}", Decimal(balances[number]), moves[number]) for number in NUMBERS
     }
+    rows = contents()
+    for name in ("bank.Audit", "bank.Balances"):
+        rebuild(named(name))
+    assert contents() == rows
     record_property("cuts", cuts)
-    record_property("events by killed workers", by_killed_workers)
+    record_property("events by killed workers", left.position)
+    record_property("version by killed workers", left.version)
