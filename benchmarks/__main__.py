@@ -18,13 +18,13 @@ from benchmarks import DATABASES_VARIABLE, chart, report
 from benchmarks.compare import (
     ON_POSTGRESQL,
     ON_SQLITE,
-    Line,
-    chosen,
+    by_domain,
     compare,
     drivers_on_postgresql,
     drivers_on_sqlite,
 )
 from benchmarks.database import postgresql, settings_of
+from benchmarks.lines import Limited, Line
 from benchmarks.works import WORKS
 from tests import servers
 
@@ -62,7 +62,7 @@ def main() -> int:
     # So that the servers and the contestants' processes go, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     begun = time.monotonic()
-    lines: list[Line] = []
+    lines: list[Line | Limited] = []
     server = "no PostgreSQL"
     if given.on != "sqlite":
         with postgresql(durable=True) as url:
@@ -82,22 +82,25 @@ def main() -> int:
     return 0
 
 
-def _on_postgresql(url: str, given: Any) -> list[Line]:
-    with drivers_on_postgresql(url, ON_POSTGRESQL) as drivers:
-        lines = compare(
-            "PostgreSQL", drivers, chosen(given.works), rounds=given.rounds, scale=given.scale
-        )
-        return [_show(line) for line in lines]
+def _on_postgresql(url: str, given: Any) -> list[Line | Limited]:
+    lines: list[Line | Limited] = []
+    for domain, works, names in by_domain(given.works, ON_POSTGRESQL):
+        with drivers_on_postgresql(url, domain, names) as drivers:
+            some = compare("PostgreSQL", drivers, works, rounds=given.rounds, scale=given.scale)
+            lines += [_show(line) for line in some]
+    return lines
 
 
-def _on_sqlite(given: Any) -> list[Line]:
-    with (
-        tempfile.TemporaryDirectory(prefix="rill-bench-") as folder,
-        drivers_on_sqlite(folder, ON_SQLITE) as drivers,
-    ):
-        works = chosen(given.works)
-        lines = compare("SQLite", drivers, works, rounds=given.rounds, scale=given.scale)
-        return [_show(line) for line in lines]
+def _on_sqlite(given: Any) -> list[Line | Limited]:
+    lines: list[Line | Limited] = []
+    for domain, works, names in by_domain(given.works, ON_SQLITE):
+        with (
+            tempfile.TemporaryDirectory(prefix="rill-bench-") as folder,
+            drivers_on_sqlite(folder, domain, names) as drivers,
+        ):
+            some = compare("SQLite", drivers, works, rounds=given.rounds, scale=given.scale)
+            lines += [_show(line) for line in some]
+    return lines
 
 
 def _huge(url: str, size: int) -> Line:
@@ -123,7 +126,7 @@ def _huge(url: str, size: int) -> Line:
         connections.close_all()
 
 
-def _show(line: Line) -> Line:
+def _show(line: Line | Limited) -> Line | Limited:
     print(report.as_table([line]), flush=True)
     return line
 

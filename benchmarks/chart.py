@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from benchmarks.compare import Line
+from benchmarks.lines import Limited, Line
 from benchmarks.report import DOCS
+from benchmarks.work import BANK, FLIGHTS
 
 PICTURE = DOCS / "images" / "benchmarks.svg"
 
 WIDTH, LEFT, RIGHT = 820, 330, 150
 ROW, BAR, GAP = 30, 16, 46
 LONGEST = 6.0
-"""Ratios beyond are cut off; their number is written all the same."""
+"""Ratios beyond are cut off, unless a bar is; their number is written all the same."""
 
 _STYLE = """
 svg { --ink: #1f2328; --dim: #59636e; --line: #d1d9e0; --good: #1a7f37; --short: #bc4c00; --mark: #1f2328; }
@@ -28,10 +29,10 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--
 """
 
 
-def draw(lines: Sequence[Line], path: Path = PICTURE) -> None:
+def draw(lines: Sequence[Line | Limited], path: Path = PICTURE) -> None:
     """Draw all ratios that have a bar to reach."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(picture(lines))
+    path.write_text(picture([line for line in lines if isinstance(line, Line)]))
 
 
 def picture(lines: Sequence[Line]) -> str:
@@ -67,13 +68,20 @@ def picture(lines: Sequence[Line]) -> str:
 
 def _groups(lines: Sequence[Line]) -> Iterator[tuple[str, list[tuple[Line, str]]]]:
     headings = {
-        ("PostgreSQL", "eventsourcing"): "PostgreSQL: times as fast as eventsourcing",
-        ("PostgreSQL", "floor"): "PostgreSQL: share of what hand-written SQL reaches",
-        ("PostgreSQL", "small log"): "PostgreSQL: share of the speed with 10,000 events",
-        ("SQLite", "eventsourcing"): "SQLite: times as fast as eventsourcing",
+        (BANK, "PostgreSQL", "eventsourcing"): "PostgreSQL: times as fast as eventsourcing",
+        (BANK, "PostgreSQL", "floor"): "PostgreSQL: share of what hand-written SQL reaches",
+        (BANK, "PostgreSQL", "small log"): "PostgreSQL: share of the speed with 10,000 events",
+        (BANK, "SQLite", "eventsourcing"): "SQLite: times as fast as eventsourcing",
+        (FLIGHTS, "PostgreSQL", "eventsourcing"): "Projections: times as fast as eventsourcing",
+        (FLIGHTS, "PostgreSQL", "reading"): "Projections: share of the speed of reading alone",
+        (FLIGHTS, "PostgreSQL", "one worker"): "Projections: times as fast as one worker",
     }
-    for (database, name), heading in headings.items():
-        rows = [(line, name) for line in lines if line.database == database and name in line.bars]
+    for (domain, database, name), heading in headings.items():
+        rows = [
+            (line, name)
+            for line in lines
+            if (line.domain, line.database) == (domain, database) and name in line.bars
+        ]
         if rows:
             yield heading, rows
 
@@ -81,7 +89,8 @@ def _groups(lines: Sequence[Line]) -> Iterator[tuple[str, list[tuple[Line, str]]
 def _scale(rows: Sequence[tuple[Line, str]]) -> float:
     """Pixels for a ratio of 1."""
     longest = max(max(line.ratio(name), line.bars[name]) for line, name in rows)
-    return (WIDTH - LEFT - RIGHT) / min(LONGEST, max(1.0, longest))
+    most = max(LONGEST, *(1.1 * line.bars[name] for line, name in rows))
+    return (WIDTH - LEFT - RIGHT) / min(most, max(1.0, longest))
 
 
 def _row(line: Line, name: str, y: int, scale: float) -> list[str]:

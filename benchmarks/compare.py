@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,18 @@ import psycopg
 
 from benchmarks.database import settings_of
 from benchmarks.driver import Driver
-from benchmarks.works import WORKS, Work
+from benchmarks.lines import US, Limited, Line
+from benchmarks.work import BANK, FLIGHTS, Work
+from benchmarks.works import WORKS
 
-ON_POSTGRESQL = ("rill", "rill-cached", "floor", "eventsourcing", "eventsourcing-django")
-ON_SQLITE = ("rill", "rill-cached", "eventsourcing")
-US = "rill"
+ON_POSTGRESQL = {
+    BANK: ("rill", "rill-cached", "floor", "eventsourcing", "eventsourcing-django"),
+    FLIGHTS: ("rill", "eventsourcing"),
+}
+ON_SQLITE = {BANK: ("rill", "rill-cached", "eventsourcing")}
 
-
-@dataclass
-class Line:
-    """One work on one database: speeds by contestant, and what became of the bars."""
-
-    database: str
-    work: str
-    title: str
-    unit: str
-    speeds: dict[str, float]
-    lost: dict[str, int] = field(default_factory=dict)
-    bars: dict[str, float] = field(default_factory=dict)
-
-    def ratio(self, contestant: str, of: str = US) -> float:
-        """Return how many times as fast we are."""
-        return self.speeds[of] / self.speeds[contestant]
-
-    def is_reached(self, contestant: str) -> bool:
-        """Whether the bar to a contestant is."""
-        return self.ratio(contestant) >= self.bars[contestant]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it with the ratios, for JSON."""
-        ratios = {one: round(self.ratio(one), 3) for one in self.speeds if one != US}
-        return {**asdict(self), "ratios": ratios}
+Rounds = dict[str, list[dict[str, Any]]]
+"""The figures of all rounds, by column."""
 
 
 def compare(
@@ -53,29 +33,36 @@ def compare(
     *,
     rounds: int,
     scale: float,
-) -> Iterator[Line]:
+) -> Iterator[Line | Limited]:
     """Run the works, one after the other; yield a line for each."""
     for work in works:
-        names = [name for name in drivers if work.cached or name != "rill-cached"]
-        figures: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-        for number in range(rounds):
-            for name in names[number % len(names) :] + names[: number % len(names)]:
-                size = work.size_for(name, scale)
-                tag = f"{work.name}-{number}"
-                figures[name].append(drivers[name].run(work.name, size, tag))
-        yield Line(
-            database,
-            work.name,
-            work.title,
-            work.unit,
-            {name: statistics.median(map(_speed, all)) for name, all in figures.items()},
-            {
-                name: sum(one["lost"] for one in all)
-                for name, all in figures.items()
-                if "lost" in all[0]
-            },
-            _bars(work, database),
-        )
+        columns = [*(name for name in drivers if work.has(name)), *work.beside]
+        figures: Rounds = {column: [] for column in columns}
+        for number in range(min(rounds, work.most_rounds or rounds)):
+            turn = number % len(columns)
+            for column in columns[turn:] + columns[:turn]:
+                driver = drivers.get(column, drivers[US])
+                size = work.size_for(column, scale)
+                figures[column].append(driver.run(work, column, size, f"{work.name}-{number}"))
+        yield _limited(database, work, figures) if work.limits else _line(database, work, figures)
+
+
+def _line(database: str, work: Work, figures: Rounds) -> Line:
+    return Line(
+        database,
+        work.name,
+        work.title,
+        work.unit,
+        {column: statistics.median(map(_speed, all)) for column, all in figures.items()},
+        {
+            column: sum(one["lost"] for one in all)
+            for column, all in figures.items()
+            if "lost" in all[0]
+        },
+        _bars(work, database),
+        work.domain,
+        {column: max(one["events"] for one in all) for column, all in figures.items()},
+    )
 
 
 def _speed(figures: Mapping[str, Any]) -> float:
@@ -91,8 +78,18 @@ def _bars(work: Work, database: str) -> dict[str, float]:
     return dict(work.bars)
 
 
+def _limited(database: str, work: Work, figures: Rounds) -> Limited:
+    all = figures[US]
+    found = {name: statistics.median(one[name] for one in all) for name in all[0]}
+    return Limited(
+        database, work.name, work.title, work.unit, found, dict(work.limits), work.domain
+    )
+
+
 @contextmanager
-def drivers_on_postgresql(url: str, names: Sequence[str]) -> Iterator[dict[str, Driver]]:
+def drivers_on_postgresql(
+    url: str, domain: str, names: Sequence[str]
+) -> Iterator[dict[str, Driver]]:
     """Contestants on one server, each in a new database of its own."""
     server = settings_of(url)
     with psycopg.connect(
@@ -103,14 +100,14 @@ def drivers_on_postgresql(url: str, names: Sequence[str]) -> Iterator[dict[str, 
         password=server["PASSWORD"] or None,
         autocommit=True,
     ) as connection:
-        databases = {name: f"rill_bench_{name.replace('-', '_')}" for name in names}
+        databases = {name: f"rill_bench_{domain}_{name.replace('-', '_')}" for name in names}
         for database in databases.values():
             connection.execute(f"DROP DATABASE IF EXISTS {database}")
             connection.execute(f"CREATE DATABASE {database}")
         try:
             with ExitStack() as stack:
                 yield {
-                    name: stack.enter_context(Driver(name, {**server, "NAME": database}))
+                    name: stack.enter_context(Driver(domain, name, {**server, "NAME": database}))
                     for name, database in databases.items()
                 }
         finally:
@@ -119,17 +116,25 @@ def drivers_on_postgresql(url: str, names: Sequence[str]) -> Iterator[dict[str, 
 
 
 @contextmanager
-def drivers_on_sqlite(folder: str, names: Sequence[str]) -> Iterator[dict[str, Driver]]:
+def drivers_on_sqlite(
+    folder: str, domain: str, names: Sequence[str]
+) -> Iterator[dict[str, Driver]]:
     """Contestants on SQLite, each in a file of its own."""
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                Driver(name, settings_of(f"sqlite:///{Path(folder, name)}.sqlite3"))
+                Driver(domain, name, settings_of(f"sqlite:///{Path(folder, name)}.sqlite3"))
             )
             for name in names
         }
 
 
-def chosen(names: Sequence[str]) -> list[Work]:
-    """Return the works of these names; none: all."""
-    return [WORKS[name] for name in names] if names else list(WORKS.values())
+def by_domain(
+    names: Sequence[str], contestants: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, list[Work], list[str]]]:
+    """Yield each domain with its works of these names, none: all, and the contestants they need."""
+    chosen = [WORKS[name] for name in names] if names else list(WORKS.values())
+    for domain, all in contestants.items():
+        works = [work for work in chosen if work.domain == domain]
+        if works:
+            yield domain, works, [one for one in all if any(work.has(one) for work in works)]

@@ -7,38 +7,41 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from benchmarks.environments import ROOT, python_for
+from benchmarks.work import Work
 
 
 class Driver:
     """Starts a contestant's process and talks to it."""
 
-    def __init__(self, name: str, database: Mapping[str, Any]) -> None:
+    def __init__(self, domain: str, name: str, database: Mapping[str, Any]) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [python_for(name), "-m", "benchmarks.driver", name, json.dumps(database)],
+            [python_for(name), "-m", "benchmarks.driver", domain, name, json.dumps(database)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _search_path()))},
         )
         self._answer()
 
-    def run(self, work: str, size: int, tag: str) -> dict[str, Any]:
-        """Have a work done, and return its figures.
+    def run(self, work: Work, column: str, size: int, tag: str) -> dict[str, Any]:
+        """Have a work done, for a column of its line, and return the figures.
 
         Raises:
             RuntimeError: the contestant failed.
         """
         assert self._process.stdin
-        self._process.stdin.write(json.dumps([work, size, tag]) + "\n")
+        self._process.stdin.write(json.dumps([work.name, column, size, tag]) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -61,14 +64,24 @@ class Driver:
     ) -> None:
         assert self._process.stdin
         self._process.stdin.close()
+        if error is not None:
+            self._process.terminate()  # It may be in the middle of a long work.
         self._process.wait(30)
 
 
-def main(name: str, database: str) -> None:
+def _search_path() -> list[Path | str]:
+    """Return where modules are looked for: ours, and what this process was given."""
+    given = os.environ.get("PYTHONPATH", "")
+    return [ROOT, *filter(None, given.split(os.pathsep))]
+
+
+def main(domain: str, name: str, database: str) -> None:
     """Serve one contestant until nobody asks any more."""
     from benchmarks.contestants import contestant
     from benchmarks.works import WORKS
 
+    # So that the processes that a work has started go, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # What a library prints must not come between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
 
@@ -76,13 +89,13 @@ def main(name: str, database: str) -> None:
         answers.write(json.dumps(figures) + "\n")
         answers.flush()
 
-    one = contestant(name, json.loads(database))
+    one = contestant(domain, name, json.loads(database))
     one.install()
     answer({"installed": True})
     for line in sys.stdin:
-        work, size, tag = json.loads(line)
+        work, column, size, tag = json.loads(line)
         try:
-            answer(WORKS[work].task(one, size, tag))
+            answer(WORKS[work].task_for(column)(one, size, tag))
         except Exception as error:
             answer({"error": f"{work}: {type(error).__name__}: {error}"})
         finally:

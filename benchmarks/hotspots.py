@@ -26,12 +26,15 @@ def main() -> None:
     parser.add_argument("works", nargs="*", default=["decide", "append-100", "load", "read"])
     parser.add_argument("--scale", type=float, default=1.0, help="of the usual size")
     given = parser.parse_args()
+    domain, *others = {WORKS[name].domain for name in given.works}
+    if others:
+        parser.error("works of the bank and works of the flights need a run each")
     # Not durable: what the disk takes is not ours.
     with postgresql(durable=False) as url:
-        rill = contestant("rill", settings_of(url))
+        rill = contestant(domain, "rill", settings_of(url))
         rill.install()
         for name in given.works:
-            _profile(rill, name, max(2, round(WORKS[name].size * given.scale)))
+            _profile(rill, name, WORKS[name].size_for("rill", given.scale))
         rill.close()
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.compare import US, Line
+from benchmarks.lines import US, Line
 
 SMALL = 10_000
 STREAM_LENGTH = 100

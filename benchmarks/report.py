@@ -7,11 +7,13 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import US, Line
+from benchmarks.flights import data
+from benchmarks.lines import US, Limited, Line
+from benchmarks.work import BANK, FLIGHTS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "benchmarks.md"
@@ -28,6 +30,7 @@ def surroundings(server: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "server": server,
         "milliseconds_per_fdatasync": round(_milliseconds_per_fdatasync(), 2),
+        "flights": data.source(),
     }
 
 
@@ -44,14 +47,31 @@ def _milliseconds_per_fdatasync() -> float:
     return 1000 * sorted(times)[SYNCS // 2]
 
 
-def as_table(lines: Sequence[Line]) -> str:
+def as_table(lines: Sequence[Line | Limited]) -> str:
     """Return the lines for a terminal."""
-    rows = [line for one in lines for line in (_heading(one), *_speeds(one), "")]
+    rows = [line for one in lines for line in (_heading(one), *_figures(one), "")]
     return "\n".join(rows)
 
 
-def _heading(line: Line) -> str:
+def _heading(line: Line | Limited) -> str:
     return f"{line.database}: {line.title} ({line.unit})"
+
+
+def _figures(line: Line | Limited) -> list[str]:
+    return _speeds(line) if isinstance(line, Line) else _limited(line)
+
+
+def _limited(line: Limited) -> list[str]:
+    return [
+        f"  {name:22}{figure:>12,.1f}{'':14}{_limit_verdict(line, name)}"
+        for name, figure in line.figures.items()
+    ]
+
+
+def _limit_verdict(line: Limited, name: str) -> str:
+    if name not in line.bars:
+        return ""
+    return f"{'reached' if line.is_reached(name) else 'NOT REACHED'} (≤ {line.bars[name]:g})"
 
 
 def _speeds(line: Line) -> list[str]:
@@ -76,16 +96,17 @@ def _lost(line: Line, name: str) -> str:
     return f"lost: {line.lost[name]}" if name in line.lost else ""
 
 
-def as_markdown(lines: Sequence[Line], around: dict[str, Any]) -> str:
-    """Return the lines as tables, one for each database."""
+def as_markdown(lines: Sequence[Line | Limited], around: dict[str, Any]) -> str:
+    """Return the lines as tables: of the bank, one for each database, and of the projections."""
     parts = [
         "Medians of rounds that take turns; "
         f"{around['cores']} cores, Python {around['python']}, {around['server']}. "
         f"One `fdatasync` takes {around['milliseconds_per_fdatasync']} ms there, and every commit "
         "waits for one. A ratio says how many times as fast rill_django is.",
     ]
-    for database in dict.fromkeys(line.database for line in lines):
-        some = [line for line in lines if line.database == database]
+    bank = [line for line in lines if isinstance(line, Line) and line.domain == BANK]
+    for database in dict.fromkeys(line.database for line in bank):
+        some = [line for line in bank if line.database == database]
         parts += [f"### {database}", _markdown_table(some)]
         parts += [
             f"Beside the log of the last line, one of 10,000 events takes {line.speeds[SMALL_LOG]:,.0f} "
@@ -93,13 +114,57 @@ def as_markdown(lines: Sequence[Line], around: dict[str, Any]) -> str:
             for line in some
             if SMALL_LOG in line.speeds
         ]
-    return "\n\n".join(parts)
+    flights = [line for line in lines if line.domain == FLIGHTS]
+    if flights:
+        parts += [
+            "### Projections, on PostgreSQL",
+            f"The log: {around['flights']}.",
+            _rows(["work", "events", "speed", "beside", "its speed", "ratio"], _beside(flights)),
+            _rows(["work", "", "figure", "limit"], _limits(flights)),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table, or nothing if it has no rows. All columns but the first are of figures."""
+    all = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in all) if len(all) > 2 else ""
+
+
+def _beside(lines: Sequence[Line | Limited]) -> Iterator[list[str]]:
+    """Yield a row for everything that one of our speeds is compared with."""
+    for line in lines:
+        if not isinstance(line, Line):
+            continue
+        work = [f"{line.title} ({line.unit})", f"{line.done[US]:,}", f"{line.speeds[US]:,.0f}"]
+        for column, speed in line.speeds.items():
+            if column != US:
+                beside = column
+                if line.done[column] != line.done[US]:
+                    beside = f"{column}, with {line.done[column]:,} events"
+                yield [*work, beside, f"{speed:,.0f}", _markdown_ratio(line, column)]
+                work = ["", "", ""]
+
+
+def _limits(lines: Sequence[Line | Limited]) -> Iterator[list[str]]:
+    """Yield a row for every figure that has a limit, or is beside one that has."""
+    for line in lines:
+        if not isinstance(line, Limited):
+            continue
+        work = f"{line.title} ({line.unit})"
+        for name, figure in line.figures.items():
+            limit = "–"
+            if name in line.bars:
+                kept = "≤" if line.is_reached(name) else "**not yet**"
+                limit = f"{kept} {line.bars[name]:g}"
+            yield [work, name, f"{figure:,.1f}", limit]
+            work = ""
 
 
 def _markdown_table(lines: Sequence[Line]) -> str:
     names = list(dict.fromkeys(name for line in lines for name in line.speeds if name != SMALL_LOG))
     head = ["work", *names, "× eventsourcing", "× floor", "events lost"]
-    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+    rows = []
     for line in lines:
         speeds = [f"{line.speeds[name]:,.0f}" if name in line.speeds else "–" for name in names]
         rows.append(
@@ -112,7 +177,7 @@ def _markdown_table(lines: Sequence[Line]) -> str:
                 or ("none" if line.lost else "–"),
             ]
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _rows(head, rows)
 
 
 def _markdown_ratio(line: Line, name: str) -> str:
@@ -125,7 +190,7 @@ def _markdown_ratio(line: Line, name: str) -> str:
     return f"{ratio} ({verdict} {line.bars[name]:.2g})"
 
 
-def write(lines: Sequence[Line], around: dict[str, Any]) -> None:
+def write(lines: Sequence[Line | Limited], around: dict[str, Any]) -> None:
     """Write the JSON, and the tables into the page."""
     found = {"surroundings": around, "lines": [line.as_dict() for line in lines]}
     JSON.write_text(json.dumps(found, indent=2) + "\n")

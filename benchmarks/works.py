@@ -1,56 +1,21 @@
-"""What is measured, and the bars. Standard library only: it runs on the peers' interpreters, too."""
+"""What is measured of the bank, and all works by name.
+
+Standard library only: it runs on the peers' interpreters, too.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.contestants.base import Contestant
 from benchmarks.crowd import crowd
+from benchmarks.flights.works import FLIGHT_WORKS
+from benchmarks.work import Figures, Work, timed
 
 PROCESSES = 8
 SHORT_STREAM = 5
 LONG_STREAM = 1_000
 BATCH = 100
-
-Figures = dict[str, Any]
-"""``seconds``, ``events`` (or commands, or loads) done in them, and maybe ``lost``."""
-
-Task = Callable[[Contestant, int, str], Figures]
-"""Does the work so many times; the text makes names that no other round has."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One line of the table.
-
-    Attributes:
-        name: for the command line.
-        title: for people.
-        unit: what is counted per second.
-        size: how often it is done in a round.
-        bars: least ratio of our speed to that of a contestant.
-        sqlite_bar: the same for SQLite; ``None``: not measured there.
-        slow: contestants of whom a tenth of the size is asked.
-        cached: whether a cache of aggregates makes a difference.
-    """
-
-    name: str
-    title: str
-    unit: str
-    task: Task
-    size: int
-    bars: Mapping[str, float]
-    sqlite_bar: float | None = 1.0
-    slow: tuple[str, ...] = ("eventsourcing-django",)
-    cached: bool = False
-
-    def size_for(self, contestant: str, scale: float) -> int:
-        """Return how often a contestant does it in a round."""
-        share = 0.1 if contestant in self.slow else 1.0
-        return max(2, round(self.size * share * scale))
 
 
 def decide(contestant: Contestant, size: int, tag: str) -> Figures:
@@ -59,7 +24,7 @@ def decide(contestant: Contestant, size: int, tag: str) -> Figures:
     contestant.fill(numbers, SHORT_STREAM)
     for number in numbers:
         contestant.meet(number)
-    return _timed(size, lambda: [contestant.deposit(number) for number in numbers])
+    return timed(size, lambda: [contestant.deposit(number) for number in numbers])
 
 
 def decide_in_crowd(contestant: Contestant, size: int, tag: str) -> Figures:
@@ -97,7 +62,7 @@ def append_in_crowd(contestant: Contestant, size: int, tag: str) -> Figures:
 def append_many(contestant: Contestant, size: int, tag: str) -> Figures:
     """Append 100 events per commit; making them is not counted."""
     accounts = [contestant.pending(f"{tag}-{index}", BATCH) for index in range(size)]
-    return _timed(size * BATCH, lambda: [contestant.commit(account) for account in accounts])
+    return timed(size * BATCH, lambda: [contestant.commit(account) for account in accounts])
 
 
 def decide_many(contestant: Contestant, size: int, tag: str) -> Figures:
@@ -107,7 +72,7 @@ def decide_many(contestant: Contestant, size: int, tag: str) -> Figures:
         for index in range(size):
             contestant.commit(contestant.pending(f"{tag}-{index}", BATCH))
 
-    return _timed(size * BATCH, work)
+    return timed(size * BATCH, work)
 
 
 def load(contestant: Contestant, size: int, tag: str) -> Figures:
@@ -120,7 +85,7 @@ def load(contestant: Contestant, size: int, tag: str) -> Figures:
             if contestant.load(tag) != LONG_STREAM:
                 raise RuntimeError(f"{tag} is not whole")
 
-    return _timed(size, work)
+    return timed(size, work)
 
 
 def read(contestant: Contestant, size: int, tag: str) -> Figures:
@@ -134,13 +99,7 @@ def read(contestant: Contestant, size: int, tag: str) -> Figures:
         if contestant.read(size) != size:
             raise RuntimeError("the log is not whole")
 
-    return _timed(size, work)
-
-
-def _timed(count: int, work: Callable[[], object]) -> Figures:
-    begin = time.monotonic()
-    work()
-    return {"seconds": time.monotonic() - begin, "events": count}
+    return timed(size, work)
 
 
 WORKS = {
@@ -182,7 +141,7 @@ WORKS = {
             50,
             {"eventsourcing": 1.5, "floor": 0.7},
         ),
-        Work("make-100", "make 100 events, append them", "events/s", decide_many, 50, {}),
+        Work("make-100", "make 100 events, append them", "events/s", decide_many, 50),
         Work(
             "load",
             "load an aggregate of 1,000 events",
@@ -199,5 +158,6 @@ WORKS = {
             100_000,
             {"eventsourcing": 1.5, "floor": 0.5},
         ),
+        *FLIGHT_WORKS,
     )
 }

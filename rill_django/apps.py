@@ -42,9 +42,7 @@ def _project_dispatcher() -> Dispatcher:
     limits = Limits(settings.max_event_bytes, settings.max_events_per_commit)
     inline = InlineProjections(store)
     repository = (
-        CachingRepository(
-            store, listeners, limits=limits, inline=inline, size=settings.cache_size
-        )
+        CachingRepository(store, listeners, limits=limits, inline=inline, size=settings.cache_size)
         if settings.cache_size
         else Repository(store, listeners, limits=limits, inline=inline)
     )

@@ -9,7 +9,7 @@ from rill_django.checks import check_database, check_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
-from tests.bank.models import AuditLine, Balance, Branch
+from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
 
 
 def ids(messages):
@@ -53,6 +53,45 @@ def test_models_in_several_databases(settings):
 class AuditElsewhere:
     def db_for_write(self, model, **hints):
         return "elsewhere" if model is AuditLine else "default"
+
+
+def test_an_inline_projection_in_another_database(settings):
+    with isolated_projections():
+
+        class Lines(Projection):
+            models = (AuditLine,)
+            inline = True
+
+            @on(Account.opened)
+            def opened(self, event): ...
+
+        assert check_projections(None) == []
+        settings.DATABASE_ROUTERS = ["tests.test_checks.AuditElsewhere"]
+        assert ids(check_projections(None)) == ["rill.E008"]
+
+
+def test_rejections_for_what_there_is_not():
+    with isolated_projections():
+
+        class Owners(Projection):
+            models = (Customer, Holding)
+            inline = True
+            rejections = {
+                "name": "known",
+                "customer": "unknown",
+                "bank_holding_positive": "negative",
+                ("customer", "number"): "twice",
+                "nmae": "known",
+                ("number", "customer"): "twice",
+            }
+
+            @on(Account.opened)
+            def opened(self, event): ...
+
+        errors = check_projections(None)
+        assert ids(errors) == ["rill.E009", "rill.E009"]
+        assert "'nmae'" in errors[0].msg
+        assert "bank_holding_positive" in errors[0].hint
 
 
 def test_a_key_that_the_model_does_not_have():

@@ -10,24 +10,30 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from benchmarks.contestants.base import Contestant
+from benchmarks.work import BANK, FLIGHTS
 
 MODULES = {
-    "rill": "benchmarks.contestants.rill:Rill",
-    "rill-cached": "benchmarks.contestants.rill:CachedRill",
-    "floor": "benchmarks.contestants.floor:Floor",
-    "eventsourcing": "benchmarks.contestants.eventsourcing:EventSourcing",
-    "eventsourcing-django": "benchmarks.contestants.eventsourcing_django:EventSourcingDjango",
+    BANK: {
+        "rill": "benchmarks.contestants.rill:Rill",
+        "rill-cached": "benchmarks.contestants.rill:CachedRill",
+        "floor": "benchmarks.contestants.floor:Floor",
+        "eventsourcing": "benchmarks.contestants.eventsourcing:EventSourcing",
+        "eventsourcing-django": "benchmarks.contestants.eventsourcing_django:EventSourcingDjango",
+    },
+    FLIGHTS: {
+        "rill": "benchmarks.flights.rill:Rill",
+        "eventsourcing": "benchmarks.flights.eventsourcing:EventSourcing",
+    },
 }
 
 
-def contestant(name: str, database: Mapping[str, Any]) -> Contestant:
-    """Return a contestant, not connected yet.
+def contestant(domain: str, name: str, database: Mapping[str, Any]) -> Any:
+    """Return a contestant, not connected yet: that of a bank, or of the flights.
 
     Args:
-        name: one of `MODULES`.
+        domain: one of `MODULES`.
+        name: one of the domain's.
         database: an entry of Django's ``DATABASES``.
     """
-    module, member = MODULES[name].split(":")
-    made: Contestant = getattr(import_module(module), member)(database)
-    return made
+    module, member = MODULES[domain][name].split(":")
+    return getattr(import_module(module), member)(database)

@@ -44,9 +44,7 @@ class Projections:
     def inline(self) -> tuple[type[Projection], ...]:
         """Those that commands apply their events to themselves, in the order of their names."""
         if self._inline is None:
-            self._inline = tuple(
-                one for _, one in sorted(self._by_name.items()) if one.inline
-            )
+            self._inline = tuple(one for _, one in sorted(self._by_name.items()) if one.inline)
         return self._inline
 
     def named(self, names: Collection[str] = ()) -> list[Projection]:

@@ -167,6 +167,9 @@ class Repository:
     def _store(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
         if self._inline is not None and self._inline.wants(appends):
             return self._inline.append_all(appends)
+        if len(appends) == 1:
+            (one,) = appends
+            return [self.store.append(one.stream, one.expected_version, one.events)]
         return self.store.append_all(appends)
 
     def _before(self, aggregate: A) -> A:

@@ -84,7 +84,9 @@ class Reader:
             ValueError: there is no such share.
         """
         if not 0 <= number < of:
-            raise ValueError(f"share takes a number from 0 to {of - 1} of {of} shares, got {number}")
+            raise ValueError(
+                f"share takes a number from 0 to {of - 1} of {of} shares, got {number}"
+            )
         return self._with(share=(number, of))
 
     def backwards(self) -> Reader:

@@ -13,7 +13,9 @@ from rill_django import Projection, on
 from rill_django.admin.held import error_itself, skipped_by
 from rill_django.models import Checkpoint, Event, ParkedEvent, SkippedEvent
 from rill_django.projections.checkpoint import State
+from rill_django.projections.mending import NothingToSkip, skip
 from rill_django.projections.projection import PARK
+from rill_django.projections.rebuild import rebuild
 from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
@@ -34,7 +36,7 @@ def skip_url(event):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("rill_django.projections.lanes.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("rill_django.projections.pace.FIRST_PAUSE_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -330,8 +332,10 @@ def test_where_no_event_is_to_blame_none_is_skipped(stopped, admin_client):
     html = html_of(admin_client, PAGE)
     assert "It stands still at –: OSError: no route to host" in html
     assert "/skip/" not in html
-    ((level, _text),) = told_by(admin_client.post(skip_url(""), {"reason": "x"}))
+    ((level, _text),) = told_by(admin_client.get(skip_url("")))
     assert level == "error"
+    with pytest.raises(NothingToSkip):
+        skip(stopped(), "", "x")
 
 
 def test_a_skip_that_cannot_be_logged_is_none(stopped, admin_client, caplog):
@@ -430,6 +434,28 @@ def test_pages_that_have_nothing_to_show_say_what_to_do(lines, admin_client):
     catch_up("tests.Lines")
     Checkpoint.objects.update(position=2)
     assert "it applies what is left of the log" in html_of(admin_client, PAGE)
+
+
+def test_the_page_of_an_inline_projection_says_that_commands_do_the_work(admin_client):
+    with isolated_projections():
+        Account.open.transact("1", "Ann").unwrap()
+
+        class Lines(Projection):
+            name = NAME
+            models = (AuditLine,)
+            inline = True
+
+            @on(Account.opened)
+            def opened(self, event): ...
+
+        html = html_of(admin_client, PAGE)
+        assert ">not built<" in html
+        assert "manage.py rebuild_projections tests.Lines" in html
+        rebuild(Lines())
+        html = html_of(admin_client, PAGE)
+        assert ">inline<" in html
+        assert "Commands apply their events to it themselves" in html
+        assert "None. It is inline" in html
 
 
 @pytest.mark.parametrize(

@@ -145,3 +145,13 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class Login(models.Model):
+    """Who signs in with which e-mail address: no two people with the same."""
+
+    person = models.CharField(max_length=30, primary_key=True)
+    email = models.EmailField(unique=True)
+
+    def __str__(self) -> str:
+        return self.email

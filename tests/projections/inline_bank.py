@@ -28,10 +28,6 @@ def owners(**attributes):
             row.group = "all"
             row.alias = event.owner
 
-        @on(Account.deposited)
-        def deposited(self, row, event):
-            row.level = (row.level or 0) + int(event.amount)
-
         @on(Account.closed)
         def closed(self, row, event):
             return DELETE

@@ -1,11 +1,13 @@
 """Constraints of inline projections: a command that would violate one is rejected."""
 
 import pytest
-from django.db import connection, models, transaction
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, models, transaction
 
 from rill_django import Ok, Rejected, RejectedError, commit, commit_all, transact
 from rill_django.dispatch import Dispatcher
-from rill_django.domain.runtime import current, use
+from rill_django.domain.runtime import use
 from rill_django.models import Event
 from rill_django.projections.inline.commits import InlineProjections
 from rill_django.projections.inline.messages import Kind, told_by
@@ -14,7 +16,7 @@ from rill_django.projections.projection import HandlerFailed
 from rill_django.repository import CachingRepository, Repository
 from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
-from tests.bank.models import AuditLine, Balance, Customer, Holder, Holding
+from tests.bank.models import AuditLine, Balance, Customer, Holder
 from tests.projections.inline_bank import customers, lines, owners, projections
 
 pytestmark = pytest.mark.django_db
@@ -142,13 +144,14 @@ def test_a_foreign_key_rejects_at_once(runtime, rejections, reason, is_inside):
         connection.check_constraints()
 
 
+@pytest.mark.skipif("connection.vendor == 'mysql'", reason="MySQL checks everything at once")
 def test_what_the_caller_has_still_to_mend_is_left_alone():
-    with projections(lambda: lines(lambda event: AuditLine.objects.create(text="", position=1))):
-        with transaction.atomic():
-            if connection.vendor != "mysql":  # Which never waits.
-                Holding.objects.create(customer_id=77, number="1")
-            Account.open.transact("1", "Ann").unwrap()
-            Customer.objects.create(pk=77, name="Ann")
+    with projections(customers), transaction.atomic():
+        LogEntry.objects.create(user_id=77, action_flag=1)
+        Account.open.transact("1", "Ann").unwrap()
+        assert Account.deposit.transact("1", 10_000_000).reason == "no-such-customer"
+        User.objects.create(pk=77)
+    connection.check_constraints()
 
 
 def test_a_constraint_of_somebody_elses_table_is_a_mistake():
@@ -165,7 +168,9 @@ def test_a_constraint_of_somebody_elses_table_is_a_mistake():
 def test_of_many_at_once_the_culprit_is_told(runtime):
     with projections(owners):
         Account.open.transact("7", "Ann").unwrap()
-        with pytest.raises(RejectedError, match=r"bank\.Account/5: rejected: bank-holder-alias") as lost:
+        with pytest.raises(
+            RejectedError, match=r"bank\.Account/5: rejected: bank-holder-alias"
+        ) as lost:
             commit_all(
                 [Account("4").opened("Cid"), Account("5").opened("Ann"), Account("6").opened("Eve")]
             )
@@ -216,9 +221,7 @@ def test_the_constraints_own_code_is_the_reason():
     given = Violation(Kind.UNIQUE, Holder, "bank_holder_alias", ("group", "alias"), "taken")
     assert given.reason({}) == "taken"
     assert given.reason({"bank_holder_alias": "mine"}) == "mine"
-    constraint = models.UniqueConstraint(
-        fields=("a",), name="one", violation_error_code="own-code"
-    )
+    constraint = models.UniqueConstraint(fields=("a",), name="one", violation_error_code="own-code")
     assert constraint.violation_error_code == "own-code"
     assert models.UniqueConstraint(fields=("a",), name="two").violation_error_code is None
 
@@ -235,7 +238,11 @@ def test_the_constraints_own_code_is_the_reason():
             (1062, "Duplicate entry 'x' for key 'y' z' for key 't.email'"),
             (Kind.UNIQUE, "t", "email", ()),
         ),
-        ("mysql", (1062, "Duplicate entry 'a\nb' for key 'PRIMARY'"), (Kind.UNIQUE, "", "PRIMARY", ())),
+        (
+            "mysql",
+            (1062, "Duplicate entry 'a\nb' for key 'PRIMARY'"),
+            (Kind.UNIQUE, "", "PRIMARY", ()),
+        ),
         ("mysql", (1048, "Column 'a' cannot be null"), None),
         ("mysql", (3819, "Check constraint 'c' is violated."), (Kind.CHECK, "", "c", ())),
         ("mysql", (4025, "CONSTRAINT `c` failed for `db`.`t`"), (Kind.CHECK, "t", "c", ())),
@@ -252,7 +259,5 @@ def test_the_constraints_own_code_is_the_reason():
     ],
 )
 def test_what_errors_tell(vendor, arguments, told):
-    from django.db import IntegrityError
-
     found = told_by(vendor, IntegrityError(*arguments))
     assert found is None if told is None else tuple(found) == told

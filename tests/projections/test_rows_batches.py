@@ -95,6 +95,7 @@ values = {
     "amount": [
         *["1.005", "x", Decimal("1.005"), Decimal("1.015"), Decimal("-2.675"), 3, 0.1],
         *[Decimal("-0.001"), Decimal("1E+2"), 10**7],
+        *[Decimal("1.25"), Decimal("-0.00"), Decimal("10000000.00"), Decimal("NaN")],
     ],
     "long_amount": [
         *[Decimal("12345678901234567890.12345678"), Decimal("0.123456785")],

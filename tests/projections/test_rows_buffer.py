@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from rill_django import DELETE, RowProjection, on
+from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.rows.buffer import BufferIsBroken
 from rill_django.projections.rows.tables import RowsVanished
 from rill_django.testing import isolated_projections
@@ -209,6 +210,59 @@ def test_a_model_that_is_watched_is_made_in_the_ordinary_way():
         post_init.disconnect(note, sender=Balance)
     assert "1" in made
     assert Balance.objects.get().balance == 2
+
+
+def test_what_is_done_to_an_instance_when_it_is_made_is_done_for_every_event():
+    def remember(instance, **_):
+        instance.balance_before = instance.balance
+
+    def count(row):
+        assert row.balance == row.balance_before
+        assert not hasattr(row, "note")
+        row.balance += 1
+        row.note = "forgotten"
+
+    post_init.connect(remember, sender=Balance)
+    try:
+        projection = projection_of(Balance)
+        projection.apply(
+            [do("1", count), do("1", count), do("1", lambda row: None), do("1", count)]
+        )
+        projection.apply([do("1", count)])
+    finally:
+        post_init.disconnect(remember, sender=Balance)
+    assert Balance.objects.get().balance == 4
+
+
+def test_a_handler_must_not_give_its_row_another_key():
+    balances = projection_of(Balance)
+    for before in ([], [do("1")]):
+        with pytest.raises(HandlerFailed, match=r"changed number of the row '1'.*Delete it"):
+            balances.apply([*before, do("1", lambda row: setattr(row, "number", "2"))])
+    holders = projection_of(Holder)
+    refused = pytest.raises(HandlerFailed, match="changed id, number of the row '1'")
+    with refused, transaction.atomic():
+        holders.apply([do("1"), do("1", lambda row: setattr(row, "id", 7))])
+    # A new row may be given its primary key, and any row the key that it has.
+    holders.apply([do("22", lambda row: setattr(row, "id", 7))])
+    holders.apply([do("22", lambda row: setattr(row, "number", "".join(["2", "2"])))])
+    assert list(Holder.objects.values_list("id", "number")) == [(7, "22")]
+
+
+def test_a_handler_must_not_delete_an_attribute():
+    projection = projection_of(Balance)
+    with pytest.raises(HandlerFailed, match="KeyError: 'owner'"):
+        projection.apply([do("1", lambda row: delattr(row, "owner"))])
+
+
+def test_of_a_row_that_comes_and_goes_only_the_end_is_written():
+    projection = projection_of(Balance)
+    assert verbs(lambda: projection.apply([do("1"), do("1", delete)])) == ["SELECT"]
+    ups_and_downs = [do("1"), do("1", delete), do("1", deposit(5)), do("2"), do("2", delete)]
+    projection.apply([*ups_and_downs, do("1", delete), do("1", deposit(3))])
+    assert list(Balance.objects.values_list("number", "balance")) == [("1", 3)]
+    projection.apply([do("1", delete), do("1", deposit(2)), do("1", delete), do("1", deposit(1))])
+    assert list(Balance.objects.values_list("number", "balance")) == [("1", 1)]
 
 
 class TestSession:

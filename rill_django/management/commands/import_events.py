@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rill_django.integrity.importing import Import, ImportRefused
 from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
+from rill_django.projections.inline.checkpoints import have_built_anew
 from rill_django.store.orm import DjangoEventStore
 
 
@@ -39,9 +40,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
-        job = Import(
-            DjangoEventStore(), batch_size=options["batch_size"], dry_run=options["dry_run"]
-        )
+        store = DjangoEventStore()
+        inline = [] if options["dry_run"] else have_built_anew(store.using)
+        job = Import(store, batch_size=options["batch_size"], dry_run=options["dry_run"])
         quiet = options["verbosity"] == 0
         shown = nullcontext() if quiet else Progress(self.stderr, "importing", "lines")
         try:
@@ -57,6 +58,12 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Interrupted.\n{_how_to_go_on(job, options['dry_run'])}", returncode=130
             ) from None
+        finally:
+            if inline:
+                self.stderr.write(
+                    "Inline projections do not have what is imported. A worker builds them anew; or run "
+                    f"`manage.py rebuild_projections {' '.join(inline)}`."
+                )
         self.stdout.write(self.style.SUCCESS(_summary(job, options["dry_run"])))
 
 

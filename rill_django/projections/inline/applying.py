@@ -174,7 +174,8 @@ class Application:
                 if isinstance(cause, IntegrityError):
                     raise Broken(projection, [error.event], cause, failures) from cause
                 if isinstance(cause, (OperationalError, InterfaceError)):
-                    raise cause from error  # Nobody's handler's fault: a deadlock, for one.
+                    # Nobody's handler's fault: a deadlock, for one.
+                    raise cause from cause.__cause__
                 raise
             except IntegrityError as error:
                 raise Broken(projection, events, error, failures) from error

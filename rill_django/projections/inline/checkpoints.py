@@ -44,6 +44,23 @@ def make_checkpoint(
         )
 
 
+def have_built_anew(using: str) -> list[str]:
+    """Note that rows of inline projections do not have all events of the log; return their names.
+
+    For whoever is about to append events without a command. Until the rows are built, commands do not
+    touch them.
+
+    Args:
+        using: alias of the log's database.
+    """
+    built = Checkpoint.objects.using(using).filter(
+        is_beside=False, partitions=INLINE, version__gt=0
+    )
+    names = list(built.order_by("name").values_list("name", flat=True))
+    built.update(version=0)
+    return names
+
+
 def are_kept_by_commands(projection: Projection) -> bool:
     """Whether commands keep the rows of an inline projection up to date: once they are built."""
     rows = Checkpoint.objects.using(projection.using).filter(name=projection.name)

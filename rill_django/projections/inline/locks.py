@@ -162,7 +162,7 @@ def settled_head(using: str, store: EventStore, known: int = 0) -> int:
 
 
 def keep_commands_out(
-    projection: Projection, store: EventStore, known: int, *, patience: float | None = None
+    projection: Projection, store: EventStore, known: int, failures: int | None = None
 ) -> int:
     """Have a projection alone, as `have_alone` does; return the position of its rows.
 
@@ -170,8 +170,10 @@ def keep_commands_out(
         projection: whose rows are to be replaced.
         store: the log.
         known: its head, from before the transaction.
-        patience: see `have_alone`.
+        failures: how often it was in vain before, which makes it wait longer for commands under way;
+            ``None``: wait as long as the database is set up to.
     """
+    patience = None if failures is None else patience_after(failures)
     have_alone(connections[projection.using], projection.name, patience=patience)
     return settled_head(projection.using, store, known)
 

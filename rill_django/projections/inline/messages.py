@@ -58,7 +58,9 @@ def _postgresql(error: IntegrityError) -> Told | None:
     return Told(kind, diagnostics.table_name or "", diagnostics.constraint_name or "")
 
 
-_SQLITE = re.compile(r"(?P<kind>UNIQUE|CHECK|FOREIGN KEY) constraint failed: (?P<what>.+)", re.DOTALL)
+_SQLITE = re.compile(
+    r"(?P<kind>UNIQUE|CHECK|FOREIGN KEY) constraint failed: (?P<what>.+)", re.DOTALL
+)
 _INDEX = re.compile(r"index '(?P<name>.+)'")
 
 
@@ -77,7 +79,10 @@ def _sqlite(error: IntegrityError) -> Told | None:
 
 # Only the end is sure: the duplicate value may be any text.
 _MYSQL = {
-    1062: (Kind.UNIQUE, re.compile(r".* for key '(?:(?P<table>[^']+)\.)?(?P<name>[^'.]+)'", re.DOTALL)),
+    1062: (
+        Kind.UNIQUE,
+        re.compile(r".* for key '(?:(?P<table>[^']+)\.)?(?P<name>[^'.]+)'", re.DOTALL),
+    ),
     3819: (Kind.CHECK, re.compile(r"Check constraint '(?P<name>.+)' is violated\.")),
     4025: (
         Kind.CHECK,
@@ -87,7 +92,9 @@ _MYSQL = {
         (1451, 1452),
         (
             Kind.FOREIGN_KEY,
-            re.compile(r".*\(`[^`]+`\.`(?P<table>[^`]+)`, CONSTRAINT `(?P<name>[^`]+)` .*", re.DOTALL),
+            re.compile(
+                r".*\(`[^`]+`\.`(?P<table>[^`]+)`, CONSTRAINT `(?P<name>[^`]+)` .*", re.DOTALL
+            ),
         ),
     ),
 }

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.held import ParkedEvent
-from rill_django.projections.inline.locks import keep_commands_out, patience_after
+from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while
@@ -256,10 +256,7 @@ class Rebuild:
                 transaction.atomic(using=self._place.using),
             ):
                 if is_shared:
-                    patience = patience_after(self._failures)
-                    head = keep_commands_out(
-                        self.projection, self._store, head, patience=patience
-                    )
+                    head = keep_commands_out(self.projection, self._store, head, self._failures)
                 position = self._replace(session, batch, head)
         except DatabaseError as error:
             if not self._place.is_busy(error):

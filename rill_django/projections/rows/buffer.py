@@ -38,6 +38,7 @@ class RowBuffer(Session):
         keys: which rows an event changes, and where they are.
         max_rows: rows in memory, beyond which they are written and forgotten after an ``apply``.
         is_empty: the table has no rows, so that none has to be looked for.
+        is_shared: others may change the same rows, so that they are locked when they are loaded.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class RowBuffer(Session):
         *,
         max_rows: int,
         is_empty: bool,
+        is_shared: bool = False,
     ) -> None:
         self._projection = projection
         self._handlers = handlers
         self._keys = keys
         self._max_rows = max_rows
+        self._is_shared = is_shared
         self._written = SeenKeys() if is_empty else None
         self._entries: dict[Key, Entry] = {}
         self._dirty: list[Entry] = []
@@ -125,7 +128,7 @@ class RowBuffer(Session):
             keys = [key for key in keys if key in self._written]
         if not keys:
             return
-        for key, row, values in self._table.load(keys):
+        for key, row, values in self._table.load(keys, lock=self._is_shared):
             self._entries[key] = Entry(key, row, values, values)
             if self._claims is not None:
                 if self._claims.are_taken(key, values):

@@ -114,7 +114,9 @@ class RowProjection(Projection):
         session.apply(events)
         session.flush()
 
-    def session(self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False) -> RowBuffer:
+    def session(
+        self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False, is_shared: bool = False
+    ) -> RowBuffer:
         """See `Projection.session`."""
         handlers: Mapping[str, Callable[..., Any]] = self.handlers
         return RowBuffer(
@@ -123,4 +125,5 @@ class RowProjection(Projection):
             self._row_keys(self.using),
             max_rows=max_rows,
             is_empty=is_empty,
+            is_shared=is_shared,
         )

@@ -51,12 +51,24 @@ class RowTable:
 
     # --- loading ---------------------------------------------------------------------------
 
-    def load(self, keys: Iterable[Key]) -> Iterator[tuple[Key, Instance, Values]]:
-        """Find the rows of these keys; those that are not there are left out."""
+    def load(
+        self, keys: Iterable[Key], *, lock: bool = False
+    ) -> Iterator[tuple[Key, Instance, Values]]:
+        """Find the rows of these keys; those that are not there are left out.
+
+        Args:
+            keys: of the rows.
+            lock: keep others from changing them until the transaction ends.
+        """
         layout = self.layout
         key_of = getter(layout.key_indexes)
         json_indexes = [index for index, column in enumerate(layout.columns) if column.is_json]
+        if lock:
+            # In the same order for everybody, so that nobody waits in a circle.
+            keys = sorted(keys, key=repr)
         for rows in self.matching(keys):
+            if lock:
+                rows = self._locked(rows)
             for loaded in rows.values_list(*layout.all_names):
                 row = self.instances.loaded(loaded)
                 values = layout.values_of(row.__dict__)
@@ -64,6 +76,12 @@ class RowTable:
                 if json_indexes:
                     values = _frozen(values, json_indexes)
                 yield key, row, values
+
+    def _locked(self, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+        no_key = self._features.has_select_for_no_key_update
+        ordered = rows.order_by(*self.layout.key_names)
+        locked: models.QuerySet[Any] = ordered.select_for_update(no_key=no_key)
+        return locked
 
     @property
     def _rows(self) -> models.QuerySet[Any]:

@@ -1,0 +1,1 @@
+"""Projections of a year of flights, beside those of the peer. Measured on PostgreSQL."""
