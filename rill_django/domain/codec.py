@@ -10,7 +10,14 @@ import msgspec
 
 from .errors import InvalidMessage, UnreadableEvent
 from .messages import EventMessage, plain_scalar
-from .records import NewEvent, RecordedEvent, StoredEvent, UnknownEvent, decode_metadata
+from .records import (
+    NewEvent,
+    RecordedEvent,
+    StoredEvent,
+    UnknownEvent,
+    decode_metadata,
+    recorded_type,
+)
 from .registry import Registry
 from .upcasting import RawEvent, apply_upcasters
 
@@ -84,7 +91,8 @@ def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator
         if registry.has_upcasters_for(event.type):
             yield from _decode_upcast(event, registry)
         else:
-            yield RecordedEvent(event, event.type, _decode_typed(event, registry))
+            message = _decode_typed(event, registry)
+            yield recorded_type(type(message))(event, event.type, message)
 
 
 def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
@@ -115,7 +123,8 @@ def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedE
                 if definition is None
                 else msgspec.convert(one.data, definition.payload.struct, str_keys=True)
             )
-            yield RecordedEvent(event, one.type, message, one.metadata)
+            kind: type[EventMessage] = type(message)
+            yield recorded_type(kind)(event, one.type, message, one.metadata)
     except UnreadableEvent:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, connections
 
 from rill_django.conf import configuration
 from rill_django.domain.errors import RillError
@@ -113,7 +113,7 @@ class ProjectionWorker:
                 continue
             failures = 0
             if not worked:
-                close_old_connections()
+                self._leave_old_connections()
                 stop.wait(interval)
 
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
@@ -255,6 +255,16 @@ class ProjectionWorker:
         )
         self._progress(lane.projection.name, moved.position, head)
         return 1
+
+    def _leave_old_connections(self) -> None:
+        """Close those that have reached their ``CONN_MAX_AGE``.
+
+        Its default of 0 means the end of a request. There is none here, and to connect anew takes longer
+        than to look at the log.
+        """
+        for connection in connections.all(initialized_only=True):
+            if connection.settings_dict["CONN_MAX_AGE"]:
+                connection.close_if_unusable_or_obsolete()
 
     def _reconnect(self) -> None:
         self.store.reconnect()

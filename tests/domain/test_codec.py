@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -184,6 +186,28 @@ class TestOldEvents:
         assert not account.uncommitted
         assert not account.is_new
         assert account.exists
+
+    @pytest.mark.parametrize(
+        "clone", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))]
+    )
+    @pytest.mark.parametrize("type", ["tests.Account.opened", "gone.Type.acted"])
+    def test_can_be_copied_and_pickled(self, type, clone):
+        (event,) = decoded(stored(NewEvent(type, b'{"number":"1","owner":"Ann"}')))
+        again = clone(event)
+        assert isinstance(again, RecordedEvent)
+        assert again == event
+        assert again.message == event.message
+        assert repr(again) == repr(event)
+
+    def test_have_the_fields_of_their_message_and_say_what_they_lack(self):
+        (event,) = decoded(stored(NewEvent("tests.Account.opened", b'{"number":"1","owner":"Ann"}')))
+        assert (event.number, event.owner) == ("1", "Ann")
+        with pytest.raises(AttributeError, match=r"opened has no 'amount'; it has number, owner"):
+            _ = event.amount
+        with pytest.raises(AttributeError, match="immutable"):
+            event.owner = "Bob"
+        (unknown,) = decoded(stored(NewEvent("gone.Type.acted", b'{"number":"1"}')))
+        assert unknown.data == {"number": "1"}
 
     def test_with_more_fields_than_today_are_read(self):
         data = b'{"number":"1","owner":"Ann","title":"Dr"}'

@@ -252,3 +252,26 @@ def test_a_running_worker_picks_up_what_is_committed_and_stops_when_asked():
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("most_seconds", [0, None, 60, 1e-9])
+def test_an_idle_worker_keeps_its_connection_for_as_long_as_it_may(most_seconds, monkeypatch):
+    connection = connections["default"]
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", most_seconds)
+    connection.close()
+    seen = []
+
+    class Idle:
+        def is_set(self):
+            return len(seen) == 4
+
+        def wait(self, timeout=None):
+            seen.append(connection.connection)
+
+    ProjectionWorker(OURS).run(Idle())
+    if most_seconds == 1e-9:
+        assert seen == [None] * 4
+    else:
+        assert seen == [seen[0]] * 4
+        assert seen[0] is not None
