@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import UnreadableEvent
-from rill_django.domain.records import RecordedEvent
+from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import Registry, current_registry
 from rill_django.projections.projection import Projection
 from rill_django.store.protocol import EventStore
@@ -80,14 +80,21 @@ def read_batch(
         reader = reader.of_type(*types)
     stored = list(reader.stored())
     events: list[RecordedEvent] = []
-    for one in stored:
-        try:
-            events.extend(decode_events([one], current_registry()))
-        except UnreadableEvent as error:
+    at = position
+
+    def walked() -> Iterator[StoredEvent]:
+        nonlocal at
+        for one in stored:
             at = one.position or 0
-            if events:
-                return Batch(position, events, at - 1)
-            return Batch(position, [], at, error)
+            yield one
+
+    try:
+        for event in decode_events(walked(), current_registry()):
+            events.append(event)  # noqa: PERF402 - what was read before an error is kept
+    except UnreadableEvent as error:
+        # Of one stored event that becomes several, the first may have been readable.
+        events = [event for event in events if event.position != at]
+        return Batch(position, events, at - 1) if events else Batch(position, [], at, error)
     last = (stored[-1].position or 0) if stored else 0
     # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
     # the head that was known before.

@@ -4,6 +4,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from msgspec.structs import replace
 
 from rill_django import Projection, on, upcast
 from rill_django.domain.registry import current_registry
@@ -215,6 +216,31 @@ def test_an_event_upcast_to_several_is_parked_and_retried_as_one(history):
             broken = False
             assert retry(Lines()) == (0, 1, 0)
             assert lines() == ["1@1", "1@1", "3@1", "3@1", "2@1", "2@1"]
+    finally:
+        current_registry().upcasters[:] = upcasters
+        current_registry()._upcasted_types.discard("bank.Account.deposited")
+
+
+def test_an_event_upcast_to_several_of_which_one_cannot_be_read_is_not_applied_in_part(
+    troubled, history
+):
+    upcasters = list(current_registry().upcasters)
+    broken = True
+    try:
+
+        @upcast("bank.Account.deposited")
+        def twice(event):
+            second = (
+                {**event.data, "amount": "much"} if broken and event.data["number"] == "2" else {}
+            )
+            return [event, replace(event, data={**event.data, **second})]
+
+        with pytest.raises(ProjectionStopped, match="2@1"):
+            catch_up()
+        assert lines() == ["1@0", "2@0", "3@0", "1@1", "1@1"]
+        broken = False
+        catch_up()
+        assert lines() == ["1@0", "2@0", "3@0"] + [f"{n}@1" for n in "112233"]
     finally:
         current_registry().upcasters[:] = upcasters
         current_registry()._upcasted_types.discard("bank.Account.deposited")

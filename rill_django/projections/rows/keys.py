@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -20,6 +20,8 @@ from rill_django.projections.rows.entries import Key
 from rill_django.projections.rows.settling import UNSURE
 from rill_django.projections.rows.tables import RowTable
 from rill_django.projections.rows.uniqueness import primary_key_of
+
+KEYS_REMEMBERED = 10_000
 
 Read = Callable[[RecordedEvent], Sequence[Key]]
 
@@ -56,6 +58,8 @@ class RowKeys:
         self._names: tuple[str, ...] = ()
         if options.names:
             self._identify(options.names)
+        # Events of one row are often near to each other. By type: 1 and True would be equal.
+        self._settled = lru_cache(maxsize=KEYS_REMEMBERED, typed=True)(self._settle_all)
         self._read_default = self._reader(options)
         self._readers = {type: self._reader(one) for type, one in by_type.items()}
 
@@ -88,10 +92,10 @@ class RowKeys:
         return lambda event: self._several([get(event) for get in getters])
 
     def _reader_of_names(self, names: Sequence[str]) -> Read:
-        getters = [_getter(name) for name in names]
-        if len(getters) > 1:
-            return lambda event: (self._key(tuple(get(event) for get in getters)),)
-        (get,) = getters
+        if len(names) > 1:
+            get_all = _getter_of_all(names)
+            return lambda event: (self._key(get_all(event)),)
+        get = _getter(names[0])
         if not self._columns:
             return lambda event: self._several((get(event),))
         if len(self._columns) > 1:
@@ -127,6 +131,12 @@ class RowKeys:
                     f"{self._projection}: a key has to have {len(self._columns)} values, for "
                     f"{', '.join(self._names)}; it is {found!r}."
                 )
+        try:
+            return self._settled(*values)
+        except TypeError:  # Something that has no hash, or is no key at all.
+            return self._settle_all(*values)
+
+    def _settle_all(self, *values: Any) -> Key:
         return tuple(map(self._settle, self._columns, values))
 
     def _values_of(self, found: Mapping[str, Any]) -> Sequence[Any]:
@@ -196,6 +206,21 @@ def _getter(name: str) -> Callable[[RecordedEvent], Any]:
             return get(event.message)  # Faster than by way of the event's own `__getattr__`.
         except AttributeError:
             return getattr(event, name)
+
+    return read
+
+
+def _getter_of_all(names: Sequence[str]) -> Callable[[RecordedEvent], tuple[Any, ...]]:
+    getters = [_getter(name) for name in names]
+    if not RESERVED_EVENT_FIELDS.isdisjoint(names):
+        return lambda event: tuple(get(event) for get in getters)
+    get_all: Callable[[Any], tuple[Any, ...]] = attrgetter(*names)
+
+    def read(event: RecordedEvent) -> tuple[Any, ...]:
+        try:
+            return get_all(event.message)
+        except AttributeError:
+            return tuple(get(event) for get in getters)
 
     return read
 
