@@ -28,7 +28,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
 
     cache_size: int = 20_000
     conflict_tries: int = 3
-    poll_interval: float = 0.03
+    poll_interval: float = 0.02
     handler_tries: int = 3
     batch_size: int = 10_000
     max_event_bytes: int = 1_000_000

@@ -73,6 +73,13 @@ def rebuild(airport: OurAirport, size: int, tag: str) -> Figures:
     return _rebuild(airport, size, BOARD, 1)
 
 
+def rebuild_sums(airport: OurAirport, size: int, tag: str) -> Figures:
+    """Make a row for each carrier anew, which every event of its flights changes."""
+    events = airport.record(size)
+    airport.forget(SUMS[:1])
+    return timed(events, lambda: airport.rebuild(SUMS[0], 1))
+
+
 def rebuild_split(airport: OurAirport, size: int, tag: str) -> Figures:
     """The same for a projection in two partitions, by one worker."""
     return _rebuild(airport, size, SPLIT_BOARD, 1)
@@ -140,6 +147,18 @@ FLIGHT_WORKS = (
         "rebuild a row per flight",
         "events/s",
         rebuild,
+        YEAR,
+        {READING: 0.4},
+        beside={READING: read},
+        domain=FLIGHTS,
+        contestants=("rill",),
+        most_rounds=3,
+    ),
+    Work(
+        "rebuild-sums",
+        "rebuild a row per carrier",
+        "events/s",
+        rebuild_sums,
         YEAR,
         {READING: 0.4},
         beside={READING: read},

@@ -11,7 +11,7 @@ from rill_django.domain.records import RecordedEvent
 if TYPE_CHECKING:
     from rill_django.projections.projection import Projection
 
-ROWS_IN_MEMORY = 100_000
+ROWS_IN_MEMORY = 50_000
 """Most rows that a session keeps in memory between batches, unless told otherwise."""
 
 
