@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,21 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.models import Event, SkippedEvent
+from rill_django.projections.reasons import reason_of
 
 _LONGEST_REPR = 200  # What a LogEntry keeps.
-_TRACEBACK = "Traceback (most recent call last):\n"
-_HANDLER_FAILED = re.compile(r"^[\w.]+\.HandlerFailed: .+? \(\S+, position \w+\): ")
-
-
-def error_itself(traceback: str) -> str:
-    """Return the line of a traceback that says what happened.
-
-    Not what the database adds in further lines, nor that a handler failed on the event, which is shown
-    beside.
-    """
-    lines = [line for line in traceback.rpartition(_TRACEBACK)[2].splitlines() if line.strip()]
-    error = next((line for line in lines if not line.startswith(" ")), "").strip()
-    return _HANDLER_FAILED.sub("", error) or error
 
 
 def event_urls(identities: Collection[str]) -> Mapping[str, str]:
@@ -91,7 +78,7 @@ class HeldEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("error"))
     def last_line(self, held: Any) -> str:
         """The error itself, without its traceback."""
-        return error_itself(held.error) or str(_("waits behind an earlier event"))
+        return reason_of(held.error) or str(_("waits behind an earlier event"))
 
     @admin.display(description=_("error"))
     def traceback(self, held: Any) -> SafeString:

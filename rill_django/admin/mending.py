@@ -14,10 +14,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from rill_django.admin.held import error_itself
 from rill_django.models import Checkpoint, ParkedEvent
 from rill_django.projections.mending import NothingToSkip, Retried, retry, skip
 from rill_django.projections.projection import Projection
+from rill_django.projections.reasons import reason_of
 
 logger = logging.getLogger("rill_django.admin")
 
@@ -151,7 +151,7 @@ class Mending:
             .exclude(error="")
             .order_by("position")
         )
-        return " ".join(error_itself(one.error) for one in failed[:REASONS_TOLD])
+        return " ".join(reason_of(one.error) for one in failed[:REASONS_TOLD])
 
     def _log(self, text: str) -> None:
         checkpoint = (

@@ -16,12 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from rill_django.admin.held import error_itself, event_urls, projection_link
+from rill_django.admin.held import event_urls, projection_link
 from rill_django.admin.mending import Mending, SkipForm
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.admin.standing import Page, Standing, error_of_waiting
 from rill_django.models import Checkpoint
 from rill_django.projections.projection import Projection
+from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import UnknownProjection, current_projections
 from rill_django.projections.status import projection_statuses
 from rill_django.store.orm import DjangoEventStore
@@ -139,7 +140,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
                 "event": event,
                 "url": event_urls({event}).get(event) if _may_see_events(request) else None,
                 "error": error,
-                "reason": error_itself(error),
+                "reason": reason_of(error),
                 "form": form,
             }
             return self._page(request, "skip", context)

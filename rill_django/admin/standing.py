@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from django.db.models import Case, Value, When
 
-from rill_django.admin.held import error_itself, event_urls, skipped_by
+from rill_django.admin.held import event_urls, skipped_by
 from rill_django.models import Checkpoint, ParkedEvent, SkippedEvent
 from rill_django.projections.checkpoint import State
 from rill_django.projections.projection import OnError, Projection
+from rill_django.projections.reasons import reason_of
 from rill_django.projections.status import ProjectionStatus
 
 MOST_SHOWN = 50
@@ -20,13 +21,16 @@ class Stopped(NamedTuple):
 
     Attributes:
         piece: the part.
-        reason: the line of its error that says what happened.
         url: of the event that it stands still at; empty: nobody has looked for it, or it is not there.
     """
 
     piece: ProjectionStatus
-    reason: str
     url: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The line of its error that says what happened."""
+        return self.piece.reason
 
 
 class Standing(NamedTuple):
@@ -37,11 +41,7 @@ class Standing(NamedTuple):
     @property
     def stopped(self) -> list[Stopped]:
         """Its parts that stand still."""
-        return [
-            Stopped(piece, error_itself(piece.error))
-            for piece in self.status.pieces
-            if piece.state is State.STOPPED
-        ]
+        return [Stopped(piece) for piece in self.status.pieces if piece.state is State.STOPPED]
 
     @property
     def needs_retry(self) -> bool:
@@ -93,11 +93,11 @@ class Page:
             one._replace(url=urls.get(one.piece.failed_event, "")) for one in standing.stopped
         ]
         self.parked = [
-            Parked(row, urls.get(row.event, ""), error_itself(row.error)) for row in waiting
+            Parked(row, urls.get(row.event, ""), reason_of(row.error)) for row in waiting
         ]
         """Those that failed first, then those that wait behind them."""
         self.skipped = [
-            Skipped(row, urls.get(row.event, ""), error_itself(row.error), by.get(row.pk, ""))
+            Skipped(row, urls.get(row.event, ""), reason_of(row.error), by.get(row.pk, ""))
             for row in left_out
         ]
         """The latest first."""

@@ -12,12 +12,13 @@ from operator import attrgetter
 from typing import NamedTuple
 from zlib import crc32
 
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
@@ -26,10 +27,6 @@ from rill_django.projections.sessions import Session
 
 ROWS_IN_MEMORY = 25_000
 """Most rows that a lane keeps from one batch to the next while it is behind."""
-
-
-class ConnectionLost(Exception):
-    """The database is gone, which is nobody's handler's fault."""
 
 
 class Moved(NamedTuple):
@@ -125,7 +122,7 @@ class Lane:
             if not self._apply(batch):
                 return False  # Another worker is at it.
         except Exception as error:
-            self._raise_if_connection_is_lost(error)
+            raise_if_connection_is_lost(self.projection.using, error)
             if not batch.is_single:
                 return self._advance_in_parts(batch, error)
             return self._deal_with(batch, error)
@@ -261,14 +258,6 @@ class Lane:
             partition=self.partition,
             position=batch.start,
         )
-
-    def _raise_if_connection_is_lost(self, error: Exception) -> None:
-        causes = (error, error.__cause__)
-        if not any(isinstance(cause, DatabaseError) for cause in causes):
-            return
-        connection = connections[self.projection.using]
-        if connection.connection is None or not connection.is_usable():
-            raise ConnectionLost(str(error)) from error
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -50,10 +50,7 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
         stopped = list(_checkpoints(projection).filter(state=State.STOPPED))
         for checkpoint in stopped:
             checkpoint.resume()
-        beside = Checkpoint.objects.using(using).filter(
-            name=projection.name, is_beside=True, state=State.STOPPED
-        )
-        renewed, _ = beside.delete()
+        renewed, _ = _stopped_beside(projection).delete()
     applied = 0
     blocked: set[str] = set()
     parked = ParkedEvent.objects.using(using).filter(projection=projection.name)
@@ -97,13 +94,18 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
             position, error = first.position, first.error
             parked.delete()
         else:
+            # A new version's rows that could not be built are made anew without it.
+            checkpoints += _stopped_beside(projection)
             at = next((one for one in checkpoints if event and one.failed_event == event), None)
             if at is None:
                 raise NothingToSkip(
                     f"{projection.name} neither stands still at {event!r} nor has it parked."
                 )
             position, error = _position_of(event), at.error
-            at.move_to(position)
+            if at.is_beside:
+                at.delete()
+            else:
+                at.move_to(position)
         skipped: SkippedEvent = SkippedEvent.objects.using(using).create(
             projection=projection.name, position=position, event=event, error=error, reason=reason
         )
@@ -116,6 +118,14 @@ def _checkpoints(projection: Projection) -> QuerySet[Checkpoint]:
     )
     locked: QuerySet[Checkpoint] = checkpoints.select_for_update()
     return locked
+
+
+def _stopped_beside(projection: Projection) -> QuerySet[Checkpoint]:
+    """Return the note of a new version whose rows could not be built, if there is one."""
+    found: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
+        name=projection.name, is_beside=True, state=State.STOPPED
+    )
+    return found
 
 
 def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> str | None:

@@ -12,6 +12,7 @@ from rill_django.projections.rebuilding.dialects import place_for
 from rill_django.projections.rebuilding.errors import (
     AlreadyRebuilding,
     CannotBuildBeside,
+    NewerRows,
     RebuildInterrupted,
     RowsBesideLost,
     ShareFailed,
@@ -116,6 +117,7 @@ class NewVersion:
         Raises:
             HandlerFailed, UnreadableEvent: it cannot be built; nothing of it is left.
             AlreadyRebuilding: another worker builds it.
+            NewerRows: somebody has swapped in those of a newer version.
         """
         if self._steps is None and not self._start():
             return False
@@ -135,7 +137,11 @@ class NewVersion:
         place = place_for(self.projection, "beside")
         if place is not None and not connections[self.projection.using].in_atomic_block:
             steps = Rebuild(
-                place, store=self._store, batch_size=self._batch_size, progress=self._progress
+                place,
+                store=self._store,
+                batch_size=self._batch_size,
+                progress=self._progress,
+                only_upwards=True,
             )
             try:
                 steps.start()
@@ -159,6 +165,7 @@ __all__ = [
     "AlreadyRebuilding",
     "CannotBuildBeside",
     "NewVersion",
+    "NewerRows",
     "Rebuild",
     "RebuildInterrupted",
     "RowsBesideLost",

@@ -6,14 +6,16 @@ import logging
 import time
 import traceback
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 
-from rill_django.domain.errors import RillError
+from rill_django.conf import configuration
 from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
+from rill_django.projections.pace import pause_after
 from rill_django.projections.projection import HandlerFailed, Projection
-from rill_django.projections.rebuild import AlreadyRebuilding, NewVersion, RowsBesideLost
+from rill_django.projections.rebuild import AlreadyRebuilding, NewerRows, NewVersion, RowsBesideLost
 from rill_django.projections.running import Progress
 from rill_django.store.protocol import EventStore
 
@@ -49,49 +51,65 @@ class Renewal:
         self._progress = progress
         self._batch_size = batch_size
         self._steps: NewVersion | None = None
+        self._failures = 0
 
     def step(self) -> bool:
-        """Take a step; return whether it did anything, or will have to.
+        """Take a step; return whether it did anything that may be gone on with at once.
 
         Raises:
-            OperationalError: the database is gone, or asks to try again; what is built stays if possible.
+            ConnectionLost: what is built stays if possible.
         """
         if self.gave_up or self.due > time.monotonic():
             return False
         if self._steps is None:
-            self._steps = NewVersion(
-                self.projection,
-                store=self._store,
-                progress=self._progress,
-                batch_size=self._batch_size,
-            )
-            logger.info(
-                "projection %s: rows of version %d are built",
-                self.projection.name,
-                self.projection.version,
-            )
+            self._steps = self._begin()
         try:
             has_more = self._steps.step()
         except AlreadyRebuilding:
-            self.due = time.monotonic() + LEFT_TO_OTHERS_SECONDS
             self._steps = None
+            self.due = time.monotonic() + LEFT_TO_OTHERS_SECONDS
             return False
         except RowsBesideLost as error:
             logger.warning("%s It begins anew.", error)
             self._steps = None
             return True
-        except (OperationalError, InterfaceError):
-            self.close()
-            raise
-        except (RillError, DatabaseError) as error:
+        except NewerRows:
             self._steps = None
-            self._give_up(error)
             return False
+        except Exception as error:
+            self._steps = None
+            raise_if_connection_is_lost(self.projection.using, error)
+            self._try_again_or_give_up(error)
+            return False
+        self._failures = 0
         if not has_more:
             self._steps = None
             return True
         self.due = time.monotonic() + self._steps.pause
         return not self._steps.pause
+
+    def _begin(self) -> NewVersion:
+        logger.info(
+            "projection %s: rows of version %d are built",
+            self.projection.name,
+            self.projection.version,
+        )
+        return NewVersion(
+            self.projection,
+            store=self._store,
+            progress=self._progress,
+            batch_size=self._batch_size,
+        )
+
+    def _try_again_or_give_up(self, error: Exception) -> None:
+        """A deadlock may pass; what says something against event or handler does not."""
+        self._failures += 1
+        if isinstance(error, OperationalError) and self._failures < configuration().handler_tries:
+            self.due = time.monotonic() + pause_after(self._failures)
+            observe_failure(self.projection.name, "", error, outcome=Outcome.RETRY)
+            return
+        self._failures = 0
+        self._give_up(error)
 
     def close(self) -> None:
         """Leave it, for another worker or a later time to go on."""
@@ -99,16 +117,15 @@ class Renewal:
             self._steps.close()
             self._steps = None
 
-    def _give_up(self, error: RillError | DatabaseError) -> None:
+    def _give_up(self, error: Exception) -> None:
         event = getattr(error, "identity", "")
         if isinstance(error, HandlerFailed):
             event = error.event.identity
         with transaction.atomic(using=self.projection.using):
-            noted, _ = self._beside.update_or_create(
-                name=self.projection.name,
-                is_beside=True,
-                partition=0,
-                defaults={"version": self.projection.version, "position": 0},
+            # It takes the place of all that said how far the rows beside were.
+            self._beside.filter(name=self.projection.name, is_beside=True).delete()
+            noted = self._beside.create(
+                name=self.projection.name, is_beside=True, version=self.projection.version
             )
             noted.stop(event, "".join(traceback.format_exception(error)))
         self.gave_up = str(error)

@@ -13,11 +13,10 @@ from django.utils import timezone
 from rill_django.projections.checkpoint import INLINE, Checkpoint, State
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.projection import Projection
+from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
-
-_TRACEBACK = "Traceback (most recent call last):\n"
 
 
 class ProjectionStatus(NamedTuple):
@@ -105,9 +104,8 @@ class ProjectionStatus(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The line of the error that says what happened."""
-        lines = [line for line in self.error.rpartition(_TRACEBACK)[2].splitlines() if line.strip()]
-        return next((line for line in lines if not line.startswith(" ")), "").strip()
+        """The line of the error that says what happened: see `reason_of`."""
+        return reason_of(self.error)
 
 
 def projection_statuses(

@@ -13,7 +13,8 @@ from rill_django.conf import configuration
 from rill_django.domain.errors import RillError
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
-from rill_django.projections.lanes import ConnectionLost, Lane
+from rill_django.projections.connecting import ConnectionLost
+from rill_django.projections.lanes import Lane
 from rill_django.projections.observing import observe_batch
 from rill_django.projections.pace import pause_after
 from rill_django.projections.partitions import all_checkpoints

@@ -4,15 +4,16 @@ from threading import Event as Signal
 from threading import Thread
 
 import pytest
-from django.db import connection, connections  # noqa: F401 - for skipif
+from django.db import connection, connections
 
 from rill_django import Projection, on
 from rill_django.models import Checkpoint
 from rill_django.projections import health
-from rill_django.projections.mending import retry
+from rill_django.projections.mending import NothingToSkip, retry, skip
 from rill_django.projections.rebuild import rebuild
 from rill_django.projections.rebuilding.dialects import place_for
 from rill_django.projections.rebuilding.steps import Rebuild
+from rill_django.projections.renewal import Renewal
 from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
@@ -237,3 +238,101 @@ def test_a_running_worker_swaps_while_events_come_in(customers):
         thread.join(20)
     assert live(customers) == (2, 300, "running")
     assert balances() == {10}
+
+
+class _Trouble:
+    """What a new version's handler may raise, or do, that the database knows nothing of."""
+
+    @staticmethod
+    def batch(self, events):
+        raise ValueError("cannot")
+
+    @staticmethod
+    def wrong_value(self, event):
+        Holding.objects.create(number=event.number, customer_id=1, balance="many")
+
+
+@pytest.mark.parametrize("trouble", [_Trouble.batch, _Trouble.wrong_value])
+def test_whatever_goes_wrong_stops_the_new_version_alone(customers, trouble):
+    append_history(5, 2)
+    catch_up()
+    raise_version(customers, trouble)
+    if trouble is _Trouble.batch:
+        customers.batch_handlers = frozenset({trouble})
+    lines = lines_of_openings()
+    worker = ProjectionWorker()
+    append_history(1, 0, first=50)
+    worker.run_until_caught_up()
+    assert list(worker.stopped) == [f"{customers.name}, version 2"]
+    assert live(customers)[0] == 1
+    assert AuditLine.objects.count() == 6
+    assert Checkpoint.objects.get(name=lines.name).position == 16
+    assert Checkpoint.objects.get(is_beside=True).state == "stopped"
+
+
+def lines_of_openings():
+    class Lines(Projection):
+        models = (AuditLine,)
+
+        @on(Account.opened)
+        def opened(self, event):
+            AuditLine.objects.create(text=event.owner, position=event.position)
+
+    return Lines
+
+
+def test_an_event_on_which_only_the_new_version_fails_can_be_skipped(customers):
+    append_history(3, 1)
+    catch_up()
+
+    def picky(self, event):
+        if event.number == "1":
+            raise ValueError("cannot")
+        doubled(self, event)
+
+    raise_version(customers, picky)
+    ProjectionWorker().run_until_caught_up()
+    with pytest.raises(NothingToSkip):
+        skip(customers(), "bank.Account/2@1", "wrong one")
+    assert skip(customers(), "bank.Account/1@1", "never mind").position == 4
+    catch_up()
+    assert live(customers)[0] == 2
+    assert dict(Holding.objects.values_list("number", "balance")) == {"0": 2, "1": 0, "2": 2}
+
+
+@pytest.mark.skipif("connection.vendor == 'postgresql'", reason="OperationalError elsewhere only")
+def test_code_before_its_migration_stops_the_new_version_alone(customers, monkeypatch):
+    monkeypatch.setattr("rill_django.projections.pace.FIRST_PAUSE_SECONDS", 0.001)
+    append_history(3, 2)
+    catch_up()
+    raise_version(customers)
+    with connection.schema_editor() as editor:
+        editor.execute("ALTER TABLE bank_holding RENAME COLUMN balance TO money")
+    try:
+        worker = ProjectionWorker()
+        worker.run_until_caught_up()
+        assert list(worker.stopped) == [f"{customers.name}, version 2"]
+    finally:
+        with connection.schema_editor() as editor:
+            editor.execute("ALTER TABLE bank_holding RENAME COLUMN money TO balance")
+    catch_up()
+    assert live(customers)[0] == 2
+
+
+def test_a_slow_worker_of_an_older_release_does_not_lower_the_version(customers, monkeypatch):
+    append_history(3, 2)
+    catch_up()
+    raise_version(customers)
+    old = ProjectionWorker()
+    step = Renewal.step
+
+    def late(self):
+        monkeypatch.setattr(Renewal, "step", step)
+        customers.version = 3
+        catch_up()
+        customers.version = 2
+        return step(self)
+
+    monkeypatch.setattr(Renewal, "step", late)
+    old.run_until_caught_up()
+    assert live(customers)[0] == 3

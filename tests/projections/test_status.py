@@ -1,5 +1,6 @@
 """Where projections stand, and whether that is well."""
 
+import traceback
 from datetime import timedelta
 
 import pytest
@@ -7,9 +8,11 @@ from django.utils import timezone
 
 from rill_django.models import Checkpoint, Event, ParkedEvent
 from rill_django.projections import health
+from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.status import in_words, projection_statuses
 from rill_django.projections.worker import ProjectionWorker, catch_up
+from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +126,16 @@ def test_parked_events_are_counted(history):
     assert status().parked == 2
 
 
+def test_the_reason_is_not_that_a_handler_failed(history):
+    """The event is told beside."""
+    event = next(iter(DjangoEventStore().read()))
+    with pytest.raises(HandlerFailed) as failed:
+        raise HandlerFailed(BALANCES, event, ValueError("no (a, position 3): b\nmore"))
+    assert event.identity in str(failed.value)
+    checkpoint(1, error="".join(traceback.format_exception(failed.value)))
+    assert status().reason == "ValueError: no (a, position 3): b"
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -131,9 +144,17 @@ def test_parked_events_are_counted(history):
         (
             "Traceback (most recent call last):\n  x\nValueError: first\n\nThe above exception was the "
             "direct cause of the following exception:\n\nTraceback (most recent call last):\n  y\n"
-            "HandlerFailed: bank.Balances failed\nDETAIL: more\n",
-            "HandlerFailed: bank.Balances failed",
+            "ValueError: second\nDETAIL: more\n",
+            "ValueError: second",
         ),
+        (
+            "Traceback (most recent call last):\n  a\nKeyError: 1\n\nThe above…\n\n"
+            "Traceback (most recent call last):\n  b\n"
+            "rill_django.projections.projection.HandlerFailed: a.B failed on s/(x) @0@1 "
+            "(a.S.happened, position 7): IntegrityError: twice (a, position 8): b\nDETAIL: c\n",
+            "IntegrityError: twice (a, position 8): b",
+        ),
+        ("ValueError", "ValueError"),
         ("told by hand", "told by hand"),
     ],
 )

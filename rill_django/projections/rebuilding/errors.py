@@ -65,3 +65,7 @@ class ShareFailed(RillError):
 
 class ShareLost(RillError):
     """One of several processes that build a projection together is no more; the next rebuild goes on."""
+
+
+class NewerRows(RillError):
+    """The live rows are of a newer version than this code's, since a moment ago."""

@@ -87,6 +87,13 @@ class Place(ABC):
     def finishing(self) -> AbstractContextManager[None]:
         """Surround the last step: what has to be done outside its transaction."""
 
+    def waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """Bound the wait for each lock inside the ``with`` block, where the database itself sets no bound.
+
+        Inside a transaction, in which whoever waits longer gets an error that `is_busy` knows.
+        """
+        return nullcontext()
+
     @abstractmethod
     def finish(self, apply_rest: Callable[[], None]) -> None:
         """Apply the last events, and replace the live rows.

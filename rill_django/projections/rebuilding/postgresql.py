@@ -32,9 +32,6 @@ logger = logging.getLogger("rill_django.projections")
 LOCK_TIMEOUT = "200ms"
 """How long readers may be kept waiting behind our wait for the tables."""
 
-CHECKPOINT_LOCK_TIMEOUT = "10s"
-"""How long to wait for a worker to finish its batch, which keeps nobody else waiting."""
-
 _BUSY = frozenset(
     {"55P03", "40P01", "40001"}
 )  # Lock not available, deadlock, serialization failure.
@@ -171,6 +168,16 @@ class PostgreSQLPlace(Place):
     def finishing(self) -> Iterator[None]:
         """See `Place.finishing`."""
         yield
+
+    @contextmanager
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """See `Place.waiting_at_most`. By default PostgreSQL waits for ever."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout')")
+            (before,) = cursor.fetchone()
+            cursor.execute(f"SET LOCAL lock_timeout = '{seconds * 1000:.0f}ms'")
+            yield  # An error ends the transaction, and the setting with it.
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", (before,))
 
     def waits_for(self) -> str:
         """See `Place.waits_for`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +22,12 @@ from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import (
     AlreadyRebuilding,
     CannotBuildBeside,
+    NewerRows,
     RebuildInterrupted,
     ShareLost,
 )
 from rill_django.projections.rebuilding.gathering import gather
+from rill_django.projections.rebuilding.patience import Patience
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
@@ -52,10 +53,6 @@ STEP_SECONDS = 1.0
 FEW_EVENTS = 500
 """So many are applied in the last step, which keeps the projection's worker waiting."""
 
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 2.0
-SAY_EVERY_SECONDS = 10.0
-
 
 class Rebuild:
     """Makes a projection's rows anew beside the live ones, and puts them in their place.
@@ -69,6 +66,7 @@ class Rebuild:
         batch_size: most events applied in one transaction; default: as many as take about a second.
         progress: called after every transaction.
         restart: do not take up what was built before.
+        only_upwards: do not replace rows of a newer version.
     """
 
     def __init__(
@@ -79,6 +77,7 @@ class Rebuild:
         batch_size: int | None = None,
         progress: Progress | None = None,
         restart: bool = False,
+        only_upwards: bool = False,
     ) -> None:
         self.projection: Projection = place.projection
         self.position = 0
@@ -95,10 +94,10 @@ class Rebuild:
         self._seconds = 0.0 if batch_size else STEP_SECONDS
         self._progress = progress or (lambda name, position, head: None)
         self._restart = restart
+        self._only_upwards = only_upwards
         self._session: Session | None = None
         self._is_done = False
-        self._failures = 0
-        self._due = self._said = 0.0
+        self._patience = Patience(self.projection.name)
 
     def __enter__(self) -> Self:
         self.start()
@@ -151,14 +150,14 @@ class Rebuild:
     def _patiently_make(self) -> None:
         while True:
             try:
-                self._place.make()
+                with self._patience.asking("those who use the tables that it refers to"):
+                    self._place.make()
             except DatabaseError as error:
                 if not self._place.is_busy(error):
                     raise
-                self._wait_longer(str(error).strip())
-                time.sleep(self.pause)
+                time.sleep(self._patience.failed(str(error)))
             else:
-                self._failures = 0
+                self._patience.succeeded()
                 return
 
     def step(self) -> bool:
@@ -179,11 +178,11 @@ class Rebuild:
                 self._apply(batch, head)
                 self._progress(self.projection.name, self.position, head)
                 return True
-            self.pause = max(self._due - time.monotonic(), 0.0)
+            self.pause = self._patience.pause
             if self.pause:
                 return True
             if why := self._place.waits_for():
-                self._wait_longer(why)
+                self.pause = self._patience.failed(why)
                 return True
             self._finish(batch, head)
             return not self._is_done
@@ -256,12 +255,15 @@ class Rebuild:
                 transaction.atomic(using=self._place.using),
             ):
                 if is_shared:
-                    head = keep_commands_out(self.projection, self._store, head, self._failures)
+                    with self._patience.asking("commands that are under way"):
+                        head = keep_commands_out(
+                            self.projection, self._store, head, self._patience.failures
+                        )
                 position = self._replace(session, batch, head)
         except DatabaseError as error:
             if not self._place.is_busy(error):
                 raise
-            self._wait_longer(str(error).strip())
+            self.pause = self._patience.failed(str(error))
             return
         self.position = position
         self._is_done = True
@@ -272,7 +274,13 @@ class Rebuild:
         """Do so, inside a transaction; return the position of the new rows."""
         self._bookmark.lock(self.position)
         # From here on no worker applies anything to the live rows.
-        live = live_checkpoints(self.projection, lock=True)
+        with (
+            self._patience.asking("a worker to end its batch"),
+            self._place.waiting_at_most(self._patience.for_locks),
+        ):
+            live = live_checkpoints(self.projection, lock=True)
+        if self._only_upwards and any(one.version > self.projection.version for one in live):
+            raise NewerRows(f"{self.projection.name} has rows of a newer version meanwhile.")
         target = max(head, *(one.position for one in live)) if live else head
         skipped = skipped_positions(self.projection)
 
@@ -286,20 +294,11 @@ class Rebuild:
                 session.apply(without(rest.events, skipped))
             session.flush()
 
-        self._place.finish(apply_rest)
+        with self._patience.asking("those who use the tables"):
+            self._place.finish(apply_rest)
         move_live_checkpoints(self.projection, target)
         self._bookmark.remove()
         ParkedEvent.objects.using(self._place.using).filter(
             projection=self.projection.name, position__lte=target
         ).delete()
         return target
-
-    def _wait_longer(self, why: str) -> None:
-        self._failures += 1
-        longest = min(FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10), LONGEST_PAUSE_SECONDS)
-        self.pause = longest * random.uniform(0.5, 1.0)
-        now = time.monotonic()
-        self._due = now + self.pause
-        if self._failures > 3 and now - self._said > SAY_EVERY_SECONDS:
-            self._said = now
-            logger.warning("the rebuild of %s waits: %s", self.projection.name, why)

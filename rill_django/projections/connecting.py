@@ -1,0 +1,22 @@
+"""Telling a lost connection from an error of somebody's making."""
+
+from __future__ import annotations
+
+from django.db import Error, connections
+
+
+class ConnectionLost(Exception):
+    """The database is gone, which is nobody's handler's fault."""
+
+
+def raise_if_connection_is_lost(using: str, error: Exception) -> None:
+    """Look whether the connection was the reason for an error.
+
+    Raises:
+        ConnectionLost: it was.
+    """
+    if not any(isinstance(cause, Error) for cause in (error, error.__cause__)):
+        return
+    connection = connections[using]
+    if connection.connection is None or not connection.is_usable():
+        raise ConnectionLost(str(error)) from error
