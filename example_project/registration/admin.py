@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from rill_django.admin import ProjectionAdmin
 
-from .models import DisplayName, OpenClaim, RegisteredAccount
+from .models import DisplayName, OpenClaim, OwnedAddress, RegisteredAccount
 
 
 @admin.register(RegisteredAccount)
@@ -13,6 +13,14 @@ class RegisteredAccountAdmin(ProjectionAdmin):
 
     list_display = ("account_id", "display_name", "email_address", "registered_at")
     search_fields = ("account_id", "display_name", "email_address")
+
+
+@admin.register(OwnedAddress)
+class OwnedAddressAdmin(ProjectionAdmin):
+    """Addresses that have an owner: the inline projection, up to date at any moment."""
+
+    list_display = ("email_address", "account_id", "mailbox")
+    search_fields = ("email_address", "account_id")
 
 
 @admin.register(OpenClaim)

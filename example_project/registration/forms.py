@@ -12,7 +12,8 @@ from .domain.email_address import (
     is_email_address,
     normalised_email_address,
 )
-from .models import DisplayName
+from .models import DisplayName, OwnedAddress
+from .rejections import REJECTIONS
 
 
 class DisplayNameForm(forms.Form):
@@ -45,7 +46,10 @@ class DisplayNameForm(forms.Form):
 
 
 class EmailAddressForm(forms.Form):
-    """Claim an address."""
+    """Claim an address.
+
+    An address that differs from another one's in capital letters alone could never be confirmed.
+    """
 
     email_address = forms.EmailField(
         label=_("E-mail address"),
@@ -59,6 +63,8 @@ class EmailAddressForm(forms.Form):
         address = normalised_email_address(self.cleaned_data["email_address"])
         if not is_email_address(address):
             raise forms.ValidationError(_("This address has a form that we cannot send mail to."))
+        if OwnedAddress.objects.spelling_of(address) not in (None, address):
+            raise forms.ValidationError(REJECTIONS["mailbox-taken"])
         return address
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from .domain.display_name import LONGEST_DISPLAY_NAME, folded_display_name
-from .domain.email_address import LONGEST_EMAIL_ADDRESS
+from .domain.email_address import LONGEST_EMAIL_ADDRESS, mailbox_of
 
 
 class RegisteredAccount(models.Model):
@@ -28,6 +28,43 @@ class RegisteredAccount(models.Model):
 
     def __str__(self) -> str:
         return self.display_name or self.account_id
+
+
+class OwnedAddressQuerySet(models.QuerySet["OwnedAddress"]):
+    """Questions about mailboxes that have an owner."""
+
+    def spelling_of(self, email_address: str) -> str | None:
+        """Return the address by which a mailbox has an owner; ``None``: it has none."""
+        owned = self.filter(mailbox=mailbox_of(email_address))
+        return owned.values_list("email_address", flat=True).first()
+
+
+class OwnedAddress(models.Model):
+    """An address that an account has proved to be its own.
+
+    Commands write these rows themselves, so that the constraint is a rule of the domain: a command that
+    would break it is rejected, and its event never happens.
+    """
+
+    email_address = models.CharField(
+        _("e-mail address"), max_length=LONGEST_EMAIL_ADDRESS, primary_key=True
+    )
+    # Letters that fold into several take up more room in the stream's name, which has its own bound.
+    mailbox = models.CharField(_("mailbox"), max_length=LONGEST_EMAIL_ADDRESS)
+    account_id = models.CharField(_("account"), max_length=30, db_index=True)
+
+    objects = OwnedAddressQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("owned address")
+        verbose_name_plural = _("owned addresses")
+        ordering = ("email_address",)
+        constraints = (
+            models.UniqueConstraint(fields=("mailbox",), name="registration_one_owner_a_mailbox"),
+        )
+
+    def __str__(self) -> str:
+        return self.email_address
 
 
 class OpenClaimQuerySet(models.QuerySet["OpenClaim"]):
@@ -78,7 +115,8 @@ class DisplayName(models.Model):
     """The name that an account has chosen, and its choice's place in the log.
 
     That two accounts can be in here with one name is the point: a unique constraint would stop the
-    projection, and the events have happened. The log's order says who was first, in every rebuild.
+    projection, since the events have happened. The log's order says who was first, in every rebuild.
+    `OwnedAddress` does it the other way.
     """
 
     account_id = models.CharField(_("account"), max_length=30, primary_key=True)

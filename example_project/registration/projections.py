@@ -6,7 +6,8 @@ from rill_django import DELETE, Projection, RecordedEvent, RowProjection, on
 
 from .domain import Account, EmailOwnership
 from .domain.display_name import folded_display_name
-from .models import DisplayName, OpenClaim, RegisteredAccount
+from .domain.email_address import mailbox_of
+from .models import DisplayName, OpenClaim, OwnedAddress, RegisteredAccount
 
 
 class RegisteredAccounts(RowProjection):
@@ -34,6 +35,29 @@ class RegisteredAccounts(RowProjection):
     def confirmed(self, row: RegisteredAccount, event: RecordedEvent) -> None:
         """An account may own several addresses; the last one is shown."""
         row.email_address = event.email_address
+
+
+class OwnedAddresses(RowProjection):
+    """One row per address that has an owner, and at most one per mailbox.
+
+    Inline: the commands that confirm addresses keep it, each in its own transaction, and whoever would
+    be the second owner of a mailbox is rejected. However many confirm at once, one of them is first.
+    """
+
+    model = OwnedAddress
+    key = "email_address"
+    inline = True
+    rejections = {
+        "registration_one_owner_a_mailbox": "mailbox-taken",
+        # On MySQL, where the primary key does not tell small letters from capitals either.
+        "email_address": "mailbox-taken",
+    }
+
+    @on(EmailOwnership.confirmed)
+    def confirmed(self, row: OwnedAddress, event: RecordedEvent) -> None:
+        """There is one such event in the life of an address."""
+        row.mailbox = mailbox_of(event.email_address)
+        row.account_id = event.account_id
 
 
 class OpenClaims(Projection):

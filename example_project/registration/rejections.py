@@ -9,6 +9,7 @@ REJECTIONS: dict[str, Promise] = {
     "already-registered": _("An account with this name is registered already. Choose another one."),
     "no-such-account": _("There is no such account."),
     "address-taken": _("This address belongs to another account."),
+    "mailbox-taken": _("This address has an owner already: capital letters make no difference."),
     "no-claim": _(
         "This claim is not open: it has expired, or was never made. Claim the address again to "
         "get a new mail."

@@ -16,7 +16,7 @@ from rill_django import Conflict, InvalidMessage, Ok, Rejected, Result, metadata
 
 from .domain import Account, EmailOwnership
 from .forms import ConfirmationForm, DisplayNameForm, EmailAddressForm, RegistrationForm
-from .models import OpenClaim, RegisteredAccount
+from .models import OpenClaim, OwnedAddress, RegisteredAccount
 from .rejections import explanation_of
 from .services import claim_address
 
@@ -153,14 +153,17 @@ def _account_page(
     if not account_id:
         return redirect("registration:index")
     # What the account itself knows is always up to date. Addresses are other aggregates, and which of
-    # them concern this account is a question for views, which may be a moment behind.
-    row = RegisteredAccount.objects.filter(pk=account_id).first()
+    # them concern this account is a question for views: those that are its own are there at once, since
+    # their projection is inline; open claims may be a moment behind.
+    addresses = [one.email_address for one in OwnedAddress.objects.filter(account_id=account_id)]
     own = Account.get(account_id)
     name_form = name_form or DisplayNameForm(initial={"display_name": own.display_name})
     context = {
         "account": own,
-        "confirmed_address": row.email_address if row else "",
-        "claims": OpenClaim.objects.filter(account_id=account_id),
+        "addresses": addresses,
+        "claims": OpenClaim.objects.filter(account_id=account_id).exclude(
+            email_address__in=addresses
+        ),
         "claim_form": claim_form or EmailAddressForm(),
         "name_form": name_form,
     }

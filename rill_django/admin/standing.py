@@ -111,7 +111,7 @@ def error_of_waiting(projection: Projection, event: str) -> str | None:
     using, name = projection.using, projection.name
     parked = ParkedEvent.objects.using(using).filter(projection=name, event=event)
     stopped = Checkpoint.objects.using(using).filter(
-        name=name, is_beside=False, state=State.STOPPED, failed_event=event
+        name=name, state=State.STOPPED, failed_event=event
     )
     for errors in (parked.order_by("position"), stopped):
         found: str | None = errors.values_list("error", flat=True).first()

@@ -15,6 +15,7 @@ from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import pause_after
 from rill_django.projections.projection import HandlerFailed, Projection
+from rill_django.projections.reasons import reason_of
 from rill_django.projections.rebuild import AlreadyRebuilding, NewerRows, NewVersion, RowsBesideLost
 from rill_django.projections.running import Progress
 from rill_django.store.protocol import EventStore
@@ -144,4 +145,4 @@ class Renewal:
             version=self.projection.version,
             state=State.STOPPED,
         ).first()
-        self.gave_up = noted.error.strip().rpartition("\n")[2] if noted else ""
+        self.gave_up = reason_of(noted.error) if noted else ""

@@ -1,5 +1,7 @@
 """Retrying and skipping in the admin: what is offered, to whom, what it does, and what is told and kept."""
 
+from urllib.parse import quote
+
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth import get_user_model
@@ -10,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from rill_django import Projection, on
-from rill_django.admin.held import error_itself, skipped_by
+from rill_django.admin.held import skipped_by
 from rill_django.models import Checkpoint, Event, ParkedEvent, SkippedEvent
 from rill_django.projections.checkpoint import State
 from rill_django.projections.mending import NothingToSkip, skip
@@ -409,7 +411,7 @@ def test_the_page_takes_the_same_few_queries_for_many_events(
     assert html.count("/skip/") == 22
 
 
-def test_a_new_version_that_could_not_be_built_is_shown_and_can_be_retried(lines, admin_client):
+def test_a_new_version_that_could_not_be_built_is_shown_and_can_be_mended(lines, admin_client):
     lines.trouble = {}
     catch_up()
     beside = Checkpoint.objects.create(name=NAME, is_beside=True, version=2)
@@ -418,7 +420,12 @@ def test_a_new_version_that_could_not_be_built_is_shown_and_can_be_retried(lines
         html = html_of(admin_client, url)
         assert f"could not be built, because of {SECOND}: ValueError: cannot" in html
         assert f'action="{RETRY}"' in html
-        assert "/skip/" not in html
+    assert "/skip/" in html
+    page = f"{PAGE}skip/?event={quote(SECOND, safe='')}"
+    assert "ValueError: cannot" in html_of(admin_client, page)
+    admin_client.post(page, {"reason": "never mind"})
+    assert SkippedEvent.objects.get().event == SECOND
+    assert not Checkpoint.objects.filter(is_beside=True).exists()
 
 
 def test_pages_that_have_nothing_to_show_say_what_to_do(lines, admin_client):
@@ -456,21 +463,3 @@ def test_the_page_of_an_inline_projection_says_that_commands_do_the_work(admin_c
         assert ">inline<" in html
         assert "Commands apply their events to it themselves" in html
         assert "None. It is inline" in html
-
-
-@pytest.mark.parametrize(
-    ("traceback", "error"),
-    [
-        ("", ""),
-        ("ValueError", "ValueError"),
-        (
-            "Traceback (most recent call last):\n  a\nKeyError: 1\n\nThe above…\n\n"
-            "Traceback (most recent call last):\n  b\n"
-            "rill_django.projections.projection.HandlerFailed: a.B failed on s/(x) @0@1 "
-            "(a.S.happened, position 7): IntegrityError: twice (a, position 8): b\nDETAIL: c\n",
-            "IntegrityError: twice (a, position 8): b",
-        ),
-    ],
-)
-def test_the_error_itself(traceback, error):
-    assert error_itself(traceback) == error

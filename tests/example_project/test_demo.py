@@ -20,6 +20,7 @@ from django.test import override_settings
 from example_project.home.demo import site
 from example_project.home.demo.errors import DemoFailed
 from example_project.home.demo.login import is_local, make_login
+from example_project.home.demo.overview import TO_TRY
 from example_project.home.demo.site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -129,12 +130,74 @@ def test_a_second_run_records_nothing_twice(demo):
     assert demo.number_of("flights_departure") == 842
 
 
+def test_a_projection_that_has_come_new_is_built_by_the_next_run(demo):
+    with closing(sqlite3.connect(demo.file)) as database, database:
+        database.execute("DELETE FROM rill_django_checkpoint WHERE name LIKE 'registration.Owned%'")
+        database.execute("DELETE FROM rill_django_checkpoint WHERE name = 'flights.DepartureBoard'")
+        database.execute("DELETE FROM flights_departure")
+    again = demo.run("--no-serve", "--flights", "day")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "Projecting: 2,522 of 2,522 events" in again.stdout
+    assert "  registration.OwnedAddresses          0  rows, inline\n" in again.stdout
+    assert demo.number_of("flights_departure") == 842
+
+
+def test_a_projection_that_stands_still_is_told_and_can_be_looked_at(tmp_path):
+    demo = Demo(tmp_path)
+    assert demo.run("--no-serve", "--flights", "day").returncode == 0
+    carriers = demo.number_of("flights_carrierpunctuality")
+
+    def change(*statements):
+        with closing(sqlite3.connect(demo.file)) as database, database:
+            for statement in statements:
+                database.execute(statement)
+
+    change(
+        "DELETE FROM rill_django_checkpoint WHERE name = 'flights.PunctualityByCarrier'",
+        "DELETE FROM flights_carrierpunctuality",
+        "CREATE TRIGGER full BEFORE INSERT ON flights_carrierpunctuality WHEN NEW.carrier = 'WN' "
+        "BEGIN SELECT RAISE(ABORT, 'no room for WN'); END",
+    )
+    stopped = demo.run("--no-serve", "--flights", "day")
+    assert stopped.returncode == 1
+    assert "PunctualityByCarrier stands still: " in stopped.stderr
+    with demo.start("--port", "0", "--flights", "day") as process:
+        url = said_until_serving(process).split("Front page")[1].split()[0]
+        with urlopen(url) as response:
+            assert '<td class="state bad">stopped</td>' in response.read().decode()
+        process.send_signal(signal.SIGINT)
+        code, _, errors = end_of(process)
+    assert code == 0
+    assert "PunctualityByCarrier stands still: " in errors
+    assert "Its page in the admin says more" in errors
+    change("DROP TRIGGER full")
+    mended = demo.run("--no-serve", "--flights", "day")
+    assert mended.returncode == 0
+    assert demo.number_of("flights_carrierpunctuality") == carriers > 1
+
+
+@pytest.mark.parametrize("command", [command for command, _ in TO_TRY])
+def test_what_it_says_to_try_works(demo, command):
+    tried = subprocess.run(
+        demo.command(*command.split()),
+        cwd=ROOT,
+        env={**demo.environment, "RILL_LOG_LEVEL": "WARNING"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (tried.returncode, tried.stderr) == (0, "")
+    assert "flights.DepartureBoard" in tried.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_server_and_worker(demo, number):
     with demo.start("--port", "0", "--flights", "day") as process:
         said = said_until_serving(process)
         url = said.split("Front page")[1].split()[0]
         assert "demo, password: demo" in said
+        for name in ("projection_status", "rebuild_projections"):
+            assert f"  manage.py {name} " in said
         with urlopen(url) as response:
             assert "United Air Lines Inc." in response.read().decode()
         for path in ("static/home/home.css", "static/admin/css/base.css"):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from example_project.flights.dataset import Period
 from example_project.flights.recording import record
 from example_project.home.chart import Hour, delay_chart
+from rill_django.models import Checkpoint, ParkedEvent
 from rill_django.projections.registry import current_projections
 from rill_django.projections.worker import catch_up
 
@@ -56,8 +57,13 @@ def test_it_shows_what_there_is(client):
     assert '<title id="delays-title">' in text
     assert "United Air Lines Inc." in text
     assert "Newark Liberty Intl" in text
-    assert text.count('<td class="state">up to date</td>') == len(current_projections().named())
-    assert "flights.<wbr>PunctualityByCarrier" in text
+    inline = current_projections().inline
+    by_workers = len(current_projections().named()) - len(inline)
+    assert text.count('<td class="state">up to date</td>') == by_workers
+    assert text.count('<td class="state">inline</td>') == len(inline) == 1
+    for name in ("flights.PunctualityByCarrier", "registration.OwnedAddresses"):
+        url = reverse("admin:rill_django_checkpoint_projection", args=(name,))
+        assert f'<a href="{url}">{name.replace(".", ".<wbr>")}</a>' in text
     for name in (
         "admin:rill_django_event_changelist",
         "admin:flights_departure_changelist",
@@ -65,6 +71,17 @@ def test_it_shows_what_there_is(client):
         "rill_django:root",
     ):
         assert f'href="{reverse(name)}"' in text
+
+
+def test_a_projection_with_trouble_says_so(client):
+    record(islice(Period.DAY.reports(), 5))
+    catch_up()
+    board = Checkpoint.objects.get(name="flights.DepartureBoard")
+    board.stop("flights.Flight/UA/1@0", "ValueError: no")
+    ParkedEvent.objects.create(projection="flights.AirportDays", position=1, event="x@1", keys=[])
+    text = page(client)
+    assert text.count('<td class="state bad">stopped</td>') == 1
+    assert text.count('<td class="state">up to date, 1 parked</td>') == 1
 
 
 def test_it_needs_few_queries_and_no_more_for_more_flights(client):

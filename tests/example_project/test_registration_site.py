@@ -13,8 +13,18 @@ from django.utils import timezone
 
 from example_project.registration.confirmation import confirmation_link, secret_of
 from example_project.registration.domain import Account, EmailOwnership
-from example_project.registration.models import DisplayName, OpenClaim, RegisteredAccount
-from example_project.registration.projections import DisplayNames, OpenClaims, RegisteredAccounts
+from example_project.registration.models import (
+    DisplayName,
+    OpenClaim,
+    OwnedAddress,
+    RegisteredAccount,
+)
+from example_project.registration.projections import (
+    DisplayNames,
+    OpenClaims,
+    OwnedAddresses,
+    RegisteredAccounts,
+)
 from example_project.registration.services import (
     claim_address,
     expire_claims,
@@ -27,7 +37,7 @@ from rill_django.store.orm import DjangoEventStore
 
 pytestmark = pytest.mark.django_db
 
-PROJECTIONS = (RegisteredAccounts, OpenClaims, DisplayNames)
+PROJECTIONS = (RegisteredAccounts, OwnedAddresses, OpenClaims, DisplayNames)
 ADDRESS = "ann@example.org"
 
 
@@ -242,12 +252,15 @@ class TestOwnPage:
         project()
         page = ann.get("account")
         assert [claim.email_address for claim in page.context["claims"]] == [ADDRESS]
-        assert page.context["confirmed_address"] == ""
-        ann.follow_link(link_in(mail.outbox[0]))
-        project()
-        page = ann.get("account")
+        assert "none confirmed" in page.content.decode()
+        page = ann.follow_link(link_in(mail.outbox[0]))
+        # At once: no worker has been there yet.
+        assert page.context["addresses"] == [ADDRESS]
+        assert f"{ADDRESS} <span" in page.content.decode()
         assert list(page.context["claims"]) == []
-        assert page.context["confirmed_address"] == ADDRESS
+        assert OpenClaim.objects.exists()
+        project()
+        assert not OpenClaim.objects.exists()
 
     def test_claims_another_address_and_sends_a_lost_mail_again(self, ann):
         ann.register("ann")
@@ -332,6 +345,42 @@ class TestMail:
         assert "send_confirmation_mail failed on registration.EmailOwnership/" in caplog.text
 
 
+class TestMailboxes:
+    """``Ann@`` and ``ann@`` are two aggregates, and one mailbox."""
+
+    OTHER = "Ann@example.org"
+
+    def test_have_one_owner_however_the_address_is_spelled(self, ann, visitor):
+        bob = visitor()
+        ann.register("ann")
+        bob.register("bob", self.OTHER)
+        anns_mail, bobs_mail = mail.outbox
+        bob.follow_link(link_in(bobs_mail))
+        head = DjangoEventStore().head()
+        page = ann.follow_link(link_in(anns_mail))
+        assert page.status_code == 422
+        assert told(page) == [
+            "This address has an owner already: capital letters make no difference."
+        ]
+        assert DjangoEventStore().head() == head
+        assert EmailOwnership.get(ADDRESS).owner is None
+        (row,) = OwnedAddress.objects.all()
+        assert (row.email_address, row.mailbox, row.account_id) == (self.OTHER, ADDRESS, "bob")
+
+    def test_are_not_claimed_in_vain(self, ann, visitor):
+        ann.register("ann")
+        ann.follow_link(link_in(mail.outbox[0]))
+        page = visitor().register("bob", self.OTHER)
+        assert page.status_code == 422
+        assert page.context["form"].errors["email_address"] == [
+            "This address has an owner already: capital letters make no difference."
+        ]
+        assert not Account.get("bob").exists
+        page = ann.post("claim", email_address=self.OTHER)
+        assert list(page.context["claim_form"].errors) == ["email_address"]
+        assert len(mail.outbox) == 1
+
+
 def duplicates():
     """Two accounts that choose one name before the view knows of either, and one more."""
     for account_id, name in (("ann", "Sam"), ("bob", "SAM"), ("cy", "Cy")):
@@ -403,6 +452,7 @@ def rows():
                 "account_id", "display_name", "email_address", "registered_at"
             )
         ),
+        "addresses": list(OwnedAddress.objects.order_by("pk").values_list()),
         "claims": list(OpenClaim.objects.order_by("pk").values_list()),
         "names": list(DisplayName.objects.order_by("pk").values_list("account_id", "folded")),
     }
@@ -418,6 +468,7 @@ class TestProjections:
             ("bob", "", ""),
             ("cy", "Cy", ""),
         ]
+        assert found["addresses"] == [(ADDRESS, ADDRESS, "ann")]
         assert [row[1:3] for row in found["claims"]] == [("cy@example.org", "cy")]
         assert found["names"] == [("ann", "sam"), ("cy", "cy")]
 
@@ -482,7 +533,7 @@ class TestSettling:
 def test_the_admin_shows_the_rows_and_changes_none(admin_client):
     history()
     project()
-    for model in ("registeredaccount", "openclaim", "displayname"):
+    for model in ("registeredaccount", "ownedaddress", "openclaim", "displayname"):
         page = admin_client.get(reverse(f"admin:registration_{model}_changelist"))
         assert page.status_code == 200
         assert admin_client.get(reverse(f"admin:registration_{model}_add")).status_code == 403

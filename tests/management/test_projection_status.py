@@ -7,9 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from rill_django.models import Checkpoint, ParkedEvent
-from rill_django.projections.worker import catch_up
+from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
+from tests.bank.projections import Balances
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,20 @@ def test_one_that_stands_still_is_shown_with_its_reason_and_fails():
     assert "bank.Balances at bank.Account/1@1:\n  ValueError: no" in out
     assert str(error) == "bank.Balances stands still at bank.Account/1@1."
     assert error.returncode == 1
+
+
+def test_what_a_handler_said_is_told_once_with_its_event(monkeypatch):
+    def broken(self, row, event):
+        raise ValueError("no such branch")
+
+    monkeypatch.setitem(Balances.handlers, "bank.Account.deposited", broken)
+    ProjectionWorker(["bank.Balances"]).run_until_caught_up()
+    out, error = run("bank.Balances")
+    assert out.endswith("\nbank.Balances at bank.Account/1@1:\n  ValueError: no such branch\n")
+    assert isinstance(error, CommandError)
+    (balances,) = json.loads(run("bank.Balances", "--format", "json")[0])["projections"]
+    assert balances["error"] == "ValueError: no such branch"
+    assert balances["failed_event"] == "bank.Account/1@1"
 
 
 def test_a_lag_beyond_the_bound_fails():

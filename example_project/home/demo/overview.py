@@ -11,6 +11,13 @@ from rill_django.models import Event
 from rill_django.projections.registry import current_projections
 from rill_django.projections.status import projection_statuses
 
+TO_TRY = (
+    ("projection_status", "where each projection stands"),
+    ("rebuild_projections --verify", "whether the tables are what the log says"),
+    ("rebuild_projections --no-input", "make them anew, while the site is read"),
+)
+"""Commands for another terminal, and what they do."""
+
 
 class Line(NamedTuple):
     """A line of the table."""

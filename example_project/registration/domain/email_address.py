@@ -19,6 +19,15 @@ def normalised_email_address(text: str) -> str:
     return f"{local}{at}{domain.lower()}"
 
 
+def mailbox_of(email_address: str) -> str:
+    """Return the form in which addresses that reach the same mailbox are the same.
+
+    The standard leaves it to the receiver whether ``Ann@`` and ``ann@`` are two mailboxes. Mails go to the
+    address as it was typed; but nobody's provider has two, so that there shall not be two owners.
+    """
+    return email_address.casefold()
+
+
 def is_email_address(text: str) -> bool:
     """Whether a text looks like an address in its normal form. Whether it exists, only a mail can tell.
 

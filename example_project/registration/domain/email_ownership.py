@@ -30,7 +30,10 @@ def fingerprint_of(secret: str) -> str:
 class EmailOwnership(Aggregate):
     """The claims to one e-mail address, until one of the accounts proves that it is its own.
 
-    No address has two owners: the address is the key, so all who want it meet in one stream.
+    No address has two owners: the address is the key, so all who want it meet in one stream. No mailbox
+    shall have two either, and ``Ann@example.org`` and ``ann@example.org`` are one mailbox with two keys. An
+    aggregate sees only itself, so this is for an inline projection to refuse, which sees all of them:
+    `example_project.registration.projections.OwnedAddresses`.
 
     *Where the secret is.* Events are kept for ever and are read by many (the admin, feeds, backups), so
     a secret in an event is none. Rill/Wheel's example stores it all the same, since the mail is written

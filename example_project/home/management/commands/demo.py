@@ -62,12 +62,19 @@ class Command(BaseCommand):
         with stopped_by_signals() as stop:
             try:
                 if options["no_serve"]:
-                    self.prepare(period, stop)
+                    if trouble := self.prepare(period, stop):
+                        raise DemoFailed("\n".join(trouble))
                     return
                 with closing(Site(address, options["port"])) as site:
-                    self.prepare(period, stop)
+                    trouble = self.prepare(period, stop)
                     site.listen()
                     self.show_places(site, make_login(address))
+                    self.show_trouble(trouble)
+                    self.stdout.write(
+                        "\nServing, with the projection worker beside. Ctrl-C stops both."
+                    )
+                    # Written now, also into a pipe: nothing more comes until the end.
+                    self.stdout.flush()
                     site.serve(stop)
                 self.stdout.write("Stopped.")
             except DemoFailed as error:
@@ -75,15 +82,16 @@ class Command(BaseCommand):
             except DemoStopped as stopped:
                 raise CommandError(str(stopped), returncode=INTERRUPTED) from None
 
-    def prepare(self, period: Period, stop: StopSignal) -> None:
-        """Fill the database and say what is in it."""
+    def prepare(self, period: Period, stop: StopSignal) -> list[str]:
+        """Fill the database and say what is in it; return which projections stand still, and why."""
         filling.check_data(period)
         filling.migrate()
         tally = filling.record_flights(period, self.stdout, stop)
         self.show_tally(tally)
-        filling.apply_events(self.stdout, stop)
+        trouble = filling.apply_events(self.stdout, stop)
         self.stdout.write(self.style.MIGRATE_HEADING("\nIn the database now"))
         self.stdout.write(overview.table(overview.contents()))
+        return trouble
 
     def show_tally(self, tally: Tally) -> None:
         """Say what became of the flights."""
@@ -100,6 +108,16 @@ class Command(BaseCommand):
             self.stdout.write(f"  {title:<16}  {url}")
         password = login.password or "as you changed it"
         self.stdout.write(f"  {'Login':<16}  {login.username}, password: {password}")
-        self.stdout.write("\nServing, with the projection worker beside. Ctrl-C stops both.")
-        # Written now, also into a pipe: nothing more comes until the end.
-        self.stdout.flush()
+        self.stdout.write(self.style.MIGRATE_HEADING("\nWhat to try in another terminal"))
+        for command, effect in overview.TO_TRY:
+            self.stdout.write(f"  manage.py {command:<30}  {effect}")
+
+    def show_trouble(self, trouble: list[str]) -> None:
+        """Say which projections stand still; their pages say more."""
+        for line in trouble:
+            self.stderr.write(f"\n{line}")
+        if trouble:
+            self.stderr.write(
+                "Its page in the admin says more; the front page leads there. Mend the handler, and start "
+                "again."
+            )
