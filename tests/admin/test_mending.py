@@ -1,7 +1,5 @@
 """Retrying and skipping in the admin: what is offered, to whom, what it does, and what is told and kept."""
 
-from urllib.parse import quote
-
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.contrib.auth import get_user_model
@@ -421,7 +419,7 @@ def test_a_new_version_that_could_not_be_built_is_shown_and_can_be_mended(lines,
         assert f"could not be built, because of {SECOND}: ValueError: cannot" in html
         assert f'action="{RETRY}"' in html
     assert "/skip/" in html
-    page = f"{PAGE}skip/?event={quote(SECOND, safe='')}"
+    page = skip_url(SECOND)
     assert "ValueError: cannot" in html_of(admin_client, page)
     admin_client.post(page, {"reason": "never mind"})
     assert SkippedEvent.objects.get().event == SECOND
