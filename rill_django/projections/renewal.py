@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from rill_django.conf import configuration
@@ -17,6 +17,7 @@ from rill_django.projections.pace import pause_after
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.rebuild import AlreadyRebuilding, NewerRows, NewVersion, RowsBesideLost
+from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.running import Progress
 from rill_django.store.protocol import EventStore
 
@@ -122,13 +123,8 @@ class Renewal:
         event = getattr(error, "identity", "")
         if isinstance(error, HandlerFailed):
             event = error.event.identity
-        with transaction.atomic(using=self.projection.using):
-            # It takes the place of all that said how far the rows beside were.
-            self._beside.filter(name=self.projection.name, is_beside=True).delete()
-            noted = self._beside.create(
-                name=self.projection.name, is_beside=True, version=self.projection.version
-            )
-            noted.stop(event, "".join(traceback.format_exception(error)))
+        mark = Bookmark(self.projection, is_kept=True)
+        mark.stop(event, "".join(traceback.format_exception(error)))
         self.gave_up = str(error)
         observe_failure(self.projection.name, event, error, outcome=Outcome.STOPPED)
 

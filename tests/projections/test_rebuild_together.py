@@ -136,7 +136,7 @@ def test_writers_and_a_worker_go_on():
     writer.start()
     try:
         for _ in range(2):
-            rebuild(named("bank.Balances"), workers=2, batch_size=50)
+            rebuild(named("bank.Balances"), workers=2, batch_size=500)
             catch_up("bank.Balances")
     finally:
         stop.set()

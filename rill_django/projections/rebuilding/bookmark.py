@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,7 +15,8 @@ from rill_django.projections.rebuilding.errors import RowsBesideLost
 class Bookmark:
     """The checkpoint of the rows beside, in the database that they are in.
 
-    While several processes build them together, each has one for its share.
+    While several processes build them together, each has one for its share. A note that they cannot be
+    built stands in the same place, and is none.
 
     Args:
         projection: whose rows they are.
@@ -33,10 +34,20 @@ class Bookmark:
         ordered: QuerySet[Checkpoint] = found.order_by("partition")
         return ordered
 
-    def find(self) -> list[Checkpoint]:
-        """Return what an earlier rebuild by the same version of the code has left, by share."""
-        found = self._rows().filter(version=self._projection.version, state=State.RUNNING)
-        return list(found)
+    def _marks(self) -> QuerySet[Checkpoint]:
+        """Return those of the same version of the code."""
+        marks: QuerySet[Checkpoint] = self._rows().filter(
+            version=self._projection.version, state=State.RUNNING
+        )
+        return marks
+
+    def find(self) -> Sequence[Checkpoint]:
+        """Return what an earlier rebuild by the same version of the code has left, by share.
+
+        Nothing if one of the shares is not known, or none has begun.
+        """
+        found = _all_or_none(self._marks())
+        return found if any(one.position for one in found) else []
 
     def begin(self) -> None:
         """Note that nothing is built yet."""
@@ -62,7 +73,20 @@ class Bookmark:
                     for number in range(shares)
                 )
 
-    def lock(self, position: int, share: tuple[int, int] = (0, 1)) -> Callable[[int], None]:
+    def stop(self, failed_event: str, error: str) -> None:
+        """Note that the rows cannot be built, and why. What there is of them is not taken up again."""
+        with transaction.atomic(using=self._projection.using):
+            self.remove()
+            self._rows().create(
+                name=self._projection.name,
+                is_beside=True,
+                version=self._projection.version,
+                state=State.STOPPED,
+                failed_event=failed_event,
+                error=error,
+            )
+
+    def lock(self, position: int) -> Callable[[int], None]:
         """Lock it for this transaction; return what moves it.
 
         Raises:
@@ -70,18 +94,38 @@ class Bookmark:
         """
         if not self._is_kept:
             return lambda position: None
-        number, of = share
-        mine = self._rows().select_for_update().filter(partition=number, partitions=of)
-        found: Checkpoint | None = mine.first()
-        if found is None or found.position != position:
-            raise RowsBesideLost(f"Somebody else has rebuilt {self._projection.name} meanwhile.")
-        move: Callable[[int], None] = found.move_to
+        mark = self.lock_share((0, 1))
+        if mark.position != position:
+            raise self._lost()
+        move: Callable[[int], None] = mark.move_to
         return move
 
-    def lock_all(self) -> list[Checkpoint]:
-        """Lock those of all shares for this transaction."""
-        return list(self._rows().select_for_update())
+    def lock_share(self, share: tuple[int, int]) -> Checkpoint:
+        """Lock that of one share for this transaction, once nobody else builds it; return it.
+
+        Raises:
+            RowsBesideLost: there is no such share.
+        """
+        number, of = share
+        locked = self._marks().select_for_update()
+        found: Checkpoint | None = locked.filter(partition=number, partitions=of).first()
+        if found is None:
+            raise self._lost()
+        return found
+
+    def lock_all(self) -> Sequence[Checkpoint]:
+        """Lock those of all shares for this transaction; return none if one is missing."""
+        return _all_or_none(self._marks().select_for_update())
+
+    def _lost(self) -> RowsBesideLost:
+        return RowsBesideLost(f"Somebody else has rebuilt {self._projection.name} meanwhile.")
 
     def remove(self) -> None:
         """Note that there are no rows beside."""
         self._rows().delete()
+
+
+def _all_or_none(marks: QuerySet[Checkpoint]) -> Sequence[Checkpoint]:
+    found = list(marks)
+    shares = [(one.partition, one.partitions) for one in found]
+    return found if shares == [(number, len(found)) for number in range(len(found))] else []

@@ -20,8 +20,12 @@ from rill_django.projections.rebuilding.progress import (
     without,
 )
 from rill_django.projections.running import Progress, Stop
-from rill_django.store.orm import inside_callers_transaction
+from rill_django.store.deadlocks import begun_anew
+from rill_django.store.orm import dialect_of, inside_callers_transaction
 from rill_django.store.protocol import EventStore
+
+TRIES = 8
+"""How often it is begun in all, when it and others wait for each other."""
 
 
 def rebuild_in_place(
@@ -43,7 +47,25 @@ def rebuild_in_place(
     Raises:
         HandlerFailed, UnreadableEvent, RebuildInterrupted: the old rows are still there.
         InsideTransaction: of an inline projection, the caller's transaction may hold events.
+        OperationalError: it and others waited for each other, again and again.
     """
+    connection = connections[projection.using]
+    assert isinstance(connection, BaseDatabaseWrapper)
+    return begun_anew(
+        lambda: _rebuild(projection, store, batch_size, progress, stop),
+        connection,
+        dialect_of(connection),
+        tries=TRIES,
+    )
+
+
+def _rebuild(
+    projection: Projection,
+    store: EventStore,
+    batch_size: int | None,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> int:
     projection = type(projection)()  # One may remember rows between batches.
     size = batch_size or configuration().batch_size
     head = store.head()  # Before the transaction: see `DjangoEventStore.sequence`.
@@ -55,7 +77,7 @@ def rebuild_in_place(
         if is_shared:
             head = keep_commands_out(projection, store, head)
         live = live_checkpoints(projection, lock=True)
-        head = max(head, *(one.position for one in live))
+        head = max(head, *(one.position for one in live)) if live else head
         skipped = skipped_positions(projection)
         projection.clear()
         session = projection.session(is_empty=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from django.db import DatabaseError
 
 from rill_django.projections.inline.locks import patience_after
 
@@ -71,6 +73,27 @@ class Patience:
             self._said = now
             logger.warning("the rebuild of %s waits for %s", self._projection, why)
         return pause
+
+    def insist(
+        self, whom: str, do: Callable[[], None], is_busy: Callable[[DatabaseError], bool]
+    ) -> None:
+        """Do something, again and again as long as others are in the way.
+
+        Args:
+            whom: it would be.
+            is_busy: whether an error says that they are; any other is raised.
+        """
+        while True:
+            try:
+                with self.asking(whom):
+                    do()
+            except DatabaseError as error:
+                if not is_busy(error):
+                    raise
+                time.sleep(self.failed(str(error)))
+            else:
+                self.succeeded()
+                return
 
     def succeeded(self) -> None:
         """Note that nobody was in the way any more."""

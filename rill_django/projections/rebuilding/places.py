@@ -39,6 +39,7 @@ class Place(ABC):
         self.using = projection.using
         self.models: Sequence[Model] = models_of(projection)
         self.name = _identifier(f"rill_{purpose}", projection.name)
+        self._division = ""
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -66,6 +67,18 @@ class Place(ABC):
     def is_as_left(self) -> bool:
         """Whether there are tables from before, of the form that the live ones have now."""
         return False
+
+    def division(self) -> str:
+        """Return what `note_division` was told: how the rows are divided among those who build them."""
+        return self._division
+
+    def note_division(self, division: str) -> None:
+        """Keep as long as the tables how their rows are divided from now on; nothing: not at all.
+
+        Raises:
+            RowsBesideLost: they are no longer there.
+        """
+        self._division = division
 
     @abstractmethod
     def make(self) -> None:

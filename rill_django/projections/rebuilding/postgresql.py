@@ -103,13 +103,36 @@ class PostgreSQLPlace(Place):
 
     def is_as_left(self) -> bool:
         """See `Place.is_as_left`."""
-        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+        with transaction.atomic(using=self.using):
+            digest, _ = self._noted()
+            return digest == self._digest(self._statements())
+
+    def division(self) -> str:
+        """See `Place.division`."""
+        _, division = self._noted()
+        return division
+
+    def note_division(self, division: str) -> None:
+        """See `Place.note_division`. A comment on the schema, which goes with it, needs no table."""
+        digest, _ = self._noted()
+        if not digest:
+            raise RowsBesideLost(f"The schema {self.name} has gone meanwhile.")
+        self._note(f"{digest}, {division}" if division else digest)
+
+    def _noted(self) -> tuple[str, str]:
+        """Return the digest of the tables' definitions, and the division."""
+        with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
                 (self.name,),
             )
-            found = cursor.fetchone()
-            return found is not None and found[0] == self._digest(self._statements())
+            (comment,) = cursor.fetchone() or ("",)
+        digest, _, division = (comment or "").partition(", ")
+        return digest, division
+
+    def _note(self, comment: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"COMMENT ON SCHEMA {self._schema} IS '{comment}'")
 
     def _statements(self) -> list[str]:
         with self.connection.cursor() as cursor:
@@ -130,7 +153,7 @@ class PostgreSQLPlace(Place):
             statements = self._statements()
             for statement in statements:
                 cursor.execute(statement)
-            cursor.execute(f"COMMENT ON SCHEMA {self._schema} IS '{self._digest(statements)}'")
+            self._note(self._digest(statements))
             for live, beside in self._pairs():
                 name_sequences_alike(cursor, live, beside)
                 equalise_privileges(cursor, live, beside)

@@ -11,8 +11,10 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from rill_django.projections.running import Progress, Stop
 
 LOOK_EVERY_SECONDS = 0.1
+
+GRACE_SECONDS = 5.0
+"""How long a process may go on with its step when the one that has started it is gone."""
 
 
 def in_processes(
@@ -92,6 +97,18 @@ class _Stop:
 
 _tell: Callable[[tuple[str, int, int]], object]
 _stop: _Stop
+_at_work = Lock()
+
+
+def _end_with(parent: Any) -> None:
+    """End this process soon after its parent, which may have been killed.
+
+    By itself it would wait for ever for another task, from a queue of which it has both ends. A task in
+    hand is asked to stop, by `_stop`; what it has not committed in time, the server rolls back.
+    """
+    wait_for_any([parent.sentinel])
+    _at_work.acquire(timeout=GRACE_SECONDS)
+    os._exit(1)
 
 
 def _start(
@@ -99,6 +116,7 @@ def _start(
 ) -> None:
     """Set up a new process for the databases that its parent is on: in a test, the test's."""
     global _tell, _stop
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     # Whoever has started this process hears signals, and asks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["DJANGO_SETTINGS_MODULE"] = settings_module
@@ -112,5 +130,6 @@ def _start(
 def _perform(task: Task) -> Outcome:
     from rill_django.projections.rebuilding.tasks import perform
 
-    outcome = perform(task, lambda *step: _tell(step), _stop)
+    with _at_work:
+        outcome = perform(task, lambda *step: _tell(step), _stop)
     return outcome._replace(error=None)

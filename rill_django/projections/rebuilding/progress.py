@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from django.utils import timezone
-
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.batches import Batch, read_batch
-from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.held import SkippedEvent
-from rill_django.projections.partitions import parts_of
+from rill_django.projections.live import live_checkpoints as live_checkpoints
+from rill_django.projections.live import parts_of, replace_live_checkpoints
 from rill_django.projections.projection import Projection
 from rill_django.store.protocol import EventStore
-
-
-def live_checkpoints(projection: Projection, *, lock: bool = False) -> list[Checkpoint]:
-    """Return the checkpoints of the live rows, in the order of partitions; none before the first run."""
-    found = Checkpoint.objects.using(projection.using).filter(name=projection.name, is_beside=False)
-    return list((found.select_for_update() if lock else found).order_by("partition"))
 
 
 def is_shared_with_commands(projection: Projection) -> bool:
@@ -27,29 +19,14 @@ def is_shared_with_commands(projection: Projection) -> bool:
 
 
 def move_live_checkpoints(projection: Projection, position: int) -> None:
-    """Note that the live rows are now those of this position, made by today's code."""
+    """Note that the live rows, which are locked, are now those of this position, made by today's code."""
     live = live_checkpoints(projection)
-    numbers = [(one.partition, one.partitions) for one in live]
-    wanted = parts_of(projection)
-    manager = Checkpoint.objects.using(projection.using)
-    if numbers == wanted:
-        for checkpoint in live:
-            checkpoint.version = projection.version
-            checkpoint.move_to(position)
+    if [(one.partition, one.partitions) for one in live] != parts_of(projection):
+        replace_live_checkpoints(projection, position=position, version=projection.version)
         return
-    manager.filter(pk__in=[one.pk for one in live]).delete()
-    manager.bulk_create(
-        Checkpoint(
-            name=projection.name,
-            partition=partition,
-            partitions=partitions,
-            version=projection.version,
-            position=position,
-            state=State.RUNNING,
-            updated_at=timezone.now(),
-        )
-        for partition, partitions in wanted
-    )
+    for checkpoint in live:
+        checkpoint.version = projection.version
+        checkpoint.move_to(position)
 
 
 def skipped_positions(projection: Projection) -> frozenset[int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch
-from rill_django.projections.lanes import partition_of
+from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.exact_keys import keeps_keys_apart
 from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.rows import RowProjection
 from rill_django.store.protocol import EventStore
@@ -27,14 +30,22 @@ class Shares:
     def __init__(self, projection: Projection, of: int) -> None:
         self._projection = projection
         self._of = of
-        self.are_streams = has_rows_by_stream(projection)
+
+    @cached_property
+    def are_streams(self) -> bool:
+        """Whether events are divided by stream, and not by key."""
+        return has_rows_by_stream(self._projection)
+
+    @property
+    def division(self) -> str:
+        """What another process has to agree with to go on with a share; nothing if there is only one."""
+        return f"{self._of} shares of {'streams' if self.are_streams else 'keys'}" * (self._of > 1)
 
     def number_of(self, event: RecordedEvent) -> int:
         """Return the share that an event is in."""
         if self.are_streams:
             return share_of(event.stream, self._of)
-        (key, *_) = self._projection.keys_of(event) or ("",)
-        return partition_of(key, self._of)
+        return partition_for(self._projection, event, self._of)
 
     def read(self, number: int, store: EventStore, position: int, head: int, size: int) -> Batch:
         """Read the next events of a share; see `read_readable`."""
@@ -52,11 +63,13 @@ def has_rows_by_stream(projection: Projection) -> bool:
     registry = current_registry()
     if type(projection).keys_of is not RowProjection.keys_of or registry.upcasters:
         return False
-    aggregates = {registry.events[name].aggregate for name in projection.handlers}
-    if len(aggregates) > 1:
+    events = [registry.events[name] for name in projection.handlers]
+    if len({one.aggregate for one in events}) > 1:
         return False
-    (aggregate,) = aggregates
-    options = (
-        projection.key_overrides.get(name, projection.key_options()) for name in projection.handlers
+    names = projection.key_options().names
+    return (
+        sorted(names) == sorted(events[0].keys)
+        # A handler's own key says by its order which field is which.
+        and all(one.names == names for one in projection.key_overrides.values())
+        and keeps_keys_apart(projection.model, names, events[0])
     )
-    return all(sorted(one.names) == sorted(aggregate.key_names()) for one in options)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
@@ -13,12 +14,12 @@ from typing_extensions import Self
 
 from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
-from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.partitions import checkpoints_of
-from rill_django.projections.projection import Projection
+from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while
 from rill_django.projections.rebuilding.bookmark import Bookmark
+from rill_django.projections.rebuilding.dividing import divide, find_left, gather
 from rill_django.projections.rebuilding.errors import (
     AlreadyRebuilding,
     CannotBuildBeside,
@@ -26,7 +27,7 @@ from rill_django.projections.rebuilding.errors import (
     RebuildInterrupted,
     ShareLost,
 )
-from rill_django.projections.rebuilding.gathering import gather
+from rill_django.projections.rebuilding.parking import ParkingBeside
 from rill_django.projections.rebuilding.patience import Patience
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
@@ -98,6 +99,7 @@ class Rebuild:
         self._session: Session | None = None
         self._is_done = False
         self._patience = Patience(self.projection.name)
+        self._parking = ParkingBeside(self.projection)
 
     def __enter__(self) -> Self:
         self.start()
@@ -114,7 +116,8 @@ class Rebuild:
     def leave(self, error: BaseException | None = None) -> None:
         """Leave. What is built is removed if the error says that it is no good."""
         kept = (RebuildInterrupted, ShareLost, OperationalError, InterfaceError)
-        if isinstance(error, Exception) and not isinstance(error, kept):
+        causes = (error, error and error.__cause__)  # A handler may have met it.
+        if isinstance(error, Exception) and not any(isinstance(one, kept) for one in causes):
             self.abandon()
         else:
             self.close()
@@ -139,41 +142,37 @@ class Rebuild:
                 raise
 
     def _take_up_or_make(self) -> None:
-        left = [] if self._restart else self._bookmark.find()
-        if left and self._place.is_as_left():
+        left = [] if self._restart else find_left(self._place, self._bookmark)
+        if left:
             self.position = self.resumed_at = min(one.position for one in left)
             self.shares = len(left)
             return
-        self._patiently_make()
+        self._bookmark.remove()  # Before, or one whose starter was killed could build in the new ones.
+        whom = "those who use the tables that it refers to"
+        self._patience.insist(whom, self._place.make, self._place.is_busy)
         self._bookmark.begin()
-
-    def _patiently_make(self) -> None:
-        while True:
-            try:
-                with self._patience.asking("those who use the tables that it refers to"):
-                    self._place.make()
-            except DatabaseError as error:
-                if not self._place.is_busy(error):
-                    raise
-                time.sleep(self._patience.failed(str(error)))
-            else:
-                self._patience.succeeded()
-                return
+        self._parking.remove()
 
     def step(self) -> bool:
         """Apply one batch, or take the last step; return whether there is more to do.
 
         Raises:
-            HandlerFailed, UnreadableEvent: an event cannot be applied.
+            HandlerFailed, UnreadableEvent: an event cannot be applied, nor may it be parked.
             RowsBesideLost: what was built is gone.
         """
         self.pause = 0.0
+        try:
+            return self._step()
+        except HandlerFailed as error:
+            if not self._parking.park(error):
+                raise
+            return True
+
+    def _step(self) -> bool:
         self.share_out(1)
         with self._place.connected():
             head = self._store.head()
-            batch = read_readable(
-                self._store, self.projection, self.position, head, self._batch_size
-            )
+            batch = self._read(self.position, head)
             if batch.end < head or len(batch.events) > FEW_EVENTS:
                 self._apply(batch, head)
                 self._progress(self.projection.name, self.position, head)
@@ -210,6 +209,7 @@ class Rebuild:
             if not self._is_done:
                 self._place.drop()
                 self._bookmark.remove()
+                self._parking.remove()
         except DatabaseError:
             logger.exception("the left-overs of %s's rebuild are still there", self.projection.name)
         finally:
@@ -222,14 +222,15 @@ class Rebuild:
         if self.shares > 1:
             self.position = gather(self._place, self._bookmark, self._store, self._batch_size)
         if shares > 1:
-            self._bookmark.divide(self.position, shares)
+            divide(self._place, self._bookmark, self.position, shares)
         self.shares = shares
         self._session = None
 
-    def _apply(self, batch: Batch, head: int) -> None:
-        def read(position: int) -> Batch:
-            return read_readable(self._store, self.projection, position, head, self._batch_size)
+    def _read(self, position: int, head: int) -> Batch:
+        return read_readable(self._store, self.projection, position, head, self._batch_size)
 
+    def _apply(self, batch: Batch, head: int) -> None:
+        read = partial(self._read, head=head)
         with self._applying() as session, transaction.atomic(using=self._place.using):
             move = self._bookmark.lock(self.position)
             position = apply_for_a_while(
@@ -241,7 +242,9 @@ class Rebuild:
     @contextmanager
     def _applying(self) -> Iterator[Session]:
         """Give the session, which is of no use any more after an error."""
-        session = self._session or self.projection.session(is_empty=self.position == 0)
+        session = self._session or self._parking.session(
+            self.projection.session(is_empty=self.position == 0)
+        )
         self._session = None
         yield session
         self._session = session
@@ -288,9 +291,7 @@ class Rebuild:
             rest = batch
             session.apply(without(rest.events, skipped))
             while rest.end < target:
-                rest = read_readable(
-                    self._store, self.projection, rest.end, target, self._batch_size
-                )
+                rest = self._read(rest.end, target)
                 session.apply(without(rest.events, skipped))
             session.flush()
 
@@ -298,7 +299,5 @@ class Rebuild:
             self._place.finish(apply_rest)
         move_live_checkpoints(self.projection, target)
         self._bookmark.remove()
-        ParkedEvent.objects.using(self._place.using).filter(
-            projection=self.projection.name, position__lte=target
-        ).delete()
+        self._parking.swap(target)
         return target

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from rill_django.domain.errors import RillError
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
@@ -15,9 +15,13 @@ from rill_django.projections.rebuilding.differences import (
     TableComparison,
     Verification,
 )
+from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.together import build_share
 from rill_django.projections.registry import current_projections
 from rill_django.projections.running import Progress, Stop
+
+_HARMLESS = (OperationalError, InterfaceError, RowsBesideLost)
+"""The database, or somebody else, came in between: nothing against what is built."""
 
 
 class Task(NamedTuple):
@@ -81,7 +85,7 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
     except (RillError, DatabaseError, ImproperlyConfigured) as error:
         verb = "verified" if task.verify else "rebuilt; its rows are as they were"
         text = f"{task.name} could not be {verb}: {error}"
-        return Outcome(task.name, False, text, error, isinstance(error, OperationalError))
+        return Outcome(task.name, False, text, error, isinstance(error, _HARMLESS))
     return Outcome(task.name, True, f"{task.name} is rebuilt up to position {position:,}.")
 
 

@@ -12,7 +12,7 @@ from threading import Event
 from django.db import connections, transaction
 
 from rill_django.projections.batches import Batch
-from rill_django.projections.projection import Projection
+from rill_django.projections.projection import OnError, Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.dialects import place_for
@@ -39,6 +39,7 @@ def can_be_divided(projection: Projection) -> bool:
         place is not None
         and place.keeps_progress
         and projection.partitions > 1
+        and projection.on_error is OnError.STOP  # One that parks has to see all events of a key.
         and not connections[projection.using].in_atomic_block
     )
 
@@ -108,12 +109,14 @@ def build_share(
 ) -> int:
     """Build one share of the rows beside, up to what the head of the log is at the end.
 
+    Another process may still be at a batch of it, if whoever has started that one was killed.
+
     Returns:
         The position up to which it is built.
 
     Raises:
         HandlerFailed, UnreadableEvent: an event cannot be applied.
-        RowsBesideLost: what was built is gone.
+        RowsBesideLost: the share is gone, or is another one by this process's code.
         RebuildInterrupted: ``stop`` was set.
     """
     number, of = share
@@ -124,31 +127,27 @@ def build_share(
     projection = place.projection
     shares = Shares(projection, of)
     bookmark = Bookmark(projection, is_kept=True)
-    position = _position(bookmark, share)
-    session = projection.session(is_empty=position == 0)
+    session, position = projection.session(), -1
     size, seconds = batch_size or BATCH_SIZE, 0.0 if batch_size else STEP_SECONDS
     while True:
         head = store.head()
-
-        def read(position: int, head: int = head) -> Batch:
-            return shares.read(number, store, position, head, size)
-
         with transaction.atomic(using=place.using):
-            move = bookmark.lock(position, share)
-            reached = apply_for_a_while(
-                place, session, read(position), read, head=head, seconds=seconds
+            mark = bookmark.lock_share(share)
+            if place.division() != shares.division:
+                raise RowsBesideLost(f"The rows of {projection.name} are divided in another way.")
+            if mark.position != position:
+                session = projection.session(is_empty=mark.position == 0)
+            until = max(head, mark.position)
+
+            def read(position: int, until: int = until) -> Batch:
+                return shares.read(number, store, position, until, size)
+
+            position = apply_for_a_while(
+                place, session, read(mark.position), read, head=until, seconds=seconds
             )
-            move(reached)
-        position = reached
+            mark.move_to(position)
         progress(str(share), position, head)
         if position >= head:
             return position
         if stop.is_set():
             raise RebuildInterrupted(projection.name, position, is_kept=True)
-
-
-def _position(bookmark: Bookmark, share: tuple[int, int]) -> int:
-    found = [one for one in bookmark.find() if (one.partition, one.partitions) == share]
-    if not found:
-        raise RowsBesideLost("Somebody else has taken up the rebuild meanwhile.")
-    return found[0].position

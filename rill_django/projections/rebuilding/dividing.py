@@ -1,9 +1,12 @@
-"""Bringing the shares of a rebuild to one position, so that one process can go on alone."""
+"""Rows beside that several processes build: dividing them into shares, and making one of all again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 
+from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.places import Place
@@ -14,6 +17,29 @@ from rill_django.projections.rebuilding.progress import (
 )
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.store.protocol import EventStore
+
+
+def find_left(place: Place, bookmark: Bookmark) -> Sequence[Checkpoint]:
+    """Return how far the shares are that were left, if one can go on with them; otherwise nothing.
+
+    Today's code has to divide them as they were divided: an event may be applied in one share, and not
+    yet in another.
+    """
+    left = bookmark.find()
+    if not left or not place.is_as_left():
+        return []
+    return left if place.division() == Shares(place.projection, len(left)).division else []
+
+
+def divide(place: Place, bookmark: Bookmark, position: int, shares: int) -> None:
+    """Have so many shares, all of them built up to this position; 1: one that is all of it.
+
+    Raises:
+        RowsBesideLost: what was built is gone.
+    """
+    with transaction.atomic(using=place.using):
+        bookmark.divide(position, shares)
+        place.note_division(Shares(place.projection, shares).division)
 
 
 def gather(place: Place, bookmark: Bookmark, store: EventStore, batch_size: int) -> int:
@@ -44,7 +70,7 @@ def _gather_some(
         position = min(one.position for one in marks)
         target = max(one.position for one in marks)
         if position == target:
-            bookmark.divide(target, 1)
+            divide(place, bookmark, target, 1)
             return target, True
         shares = Shares(projection, len(marks))
         reached = [one.position for one in marks]

@@ -1,0 +1,19 @@
+"""Which partition of a projection an event is in."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from rill_django.domain.records import RecordedEvent
+from rill_django.projections.projection import Projection
+
+
+def partition_for(projection: Projection, event: RecordedEvent, partitions: int) -> int:
+    """Return the partition that an event is in: that of its first key. Those without any share one."""
+    keys = projection.keys_of(event)
+    return partition_of(keys[0] if keys else "", partitions)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition that a key belongs to, the same in every process and for ever."""
+    return crc32(key.encode()) % partitions
