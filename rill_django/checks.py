@@ -19,6 +19,8 @@ from rill_django.projections.rows import RowProjection
 from rill_django.projections.rows.keys import unique_sets
 from rill_django.store.orm import DjangoEventStore, dialect_of
 
+READ_COMMITTED = "READ COMMITTED"
+
 
 @register(Tags.database)
 def check_database(
@@ -78,6 +80,7 @@ def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
             messages += _check_model(model, projection)
         if isinstance(projection, RowProjection):
             messages += _check_key(projection)
+    messages += _check_isolation(projections)
     for model, owner in owners.items():
         messages += _check_foreign_keys(model, owner, owners)
     return messages
@@ -126,6 +129,37 @@ def _check_inline(projection: Projection) -> list[CheckMessage]:
         if name not in known
     ]
     return messages
+
+
+def _check_isolation(projections: Sequence[Projection]) -> list[CheckMessage]:
+    """``rill.W005``: commands would not see the rows that others have just made."""
+    inline = [one.name for one in projections if one.inline]
+    using = DjangoEventStore().using
+    level = _isolation_level(connections[using]) if inline else READ_COMMITTED
+    if level == READ_COMMITTED:
+        return []
+    return [
+        Warning(
+            f"The log's database {using!r} is used at the isolation level {level}, where commands do not see "
+            f"what others have committed since their transaction began: those that change the same rows of "
+            f"{', '.join(inline)} get in each other's way, and what a rebuild has made may be missed.",
+            hint="Take OPTIONS['isolation_level'] out of this database, or set it to READ COMMITTED.",
+            id="rill.W005",
+        )
+    ]
+
+
+def _isolation_level(connection: BaseDatabaseWrapper) -> str:
+    """Return the level that the settings ask for, without connecting."""
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor == "sqlite" or "isolation_level" not in options:
+        return READ_COMMITTED
+    level = options["isolation_level"]
+    if connection.vendor == "postgresql":
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        return str(IsolationLevel(level).name).replace("_", " ")
+    return str(level or "of the server").upper()
 
 
 def _check_owner(

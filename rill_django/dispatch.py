@@ -82,17 +82,26 @@ class Dispatcher(Runtime):
         with use(self):  # What the command reads comes from the same place.
             if idempotency_key is None:
                 return self._carry_out(message, expected_version)
-            answers = self.repository.store.answers
-            with answers.transaction():
-                known = answers.claim(idempotency_key, _digest(message))
-                if known is not None:
-                    return self._repeat(message, known)
-                result = self._carry_out(message, expected_version)
-                if isinstance(result, Conflict):
-                    answers.release(idempotency_key)
-                else:
-                    answers.answer(idempotency_key, msgspec.json.encode(_remember(result)))
-                return result
+            key = idempotency_key
+            return self.repository.store.begun_anew(
+                lambda: self._answer_once(message, expected_version, key)
+            )
+
+    def _answer_once(
+        self, message: CommandMessage, expected_version: int | None, key: str
+    ) -> Result[Any]:
+        """Carry out a command, or return what it was answered before, in one transaction."""
+        answers = self.repository.store.answers
+        with answers.transaction():
+            known = answers.claim(key, _digest(message))
+            if known is not None:
+                return self._repeat(message, known)
+            result = self._carry_out(message, expected_version)
+            if isinstance(result, Conflict):
+                answers.release(key)
+            else:
+                answers.answer(key, msgspec.json.encode(_remember(result)))
+            return result
 
     def _carry_out(self, message: CommandMessage, expected_version: int | None) -> Result[Any]:
         definition = message.definition

@@ -1,5 +1,7 @@
 """System checks: ids are stable, and each finds what it is for."""
 
+from importlib import import_module
+
 import pytest
 from django.core.checks import run_checks
 from django.db import connection
@@ -68,6 +70,34 @@ def test_an_inline_projection_in_another_database(settings):
         assert check_projections(None) == []
         settings.DATABASE_ROUTERS = ["tests.test_checks.AuditElsewhere"]
         assert ids(check_projections(None)) == ["rill.E008"]
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no levels")
+def test_an_inline_projection_at_another_isolation_level(monkeypatch):
+    level = "repeatable read"
+    if connection.vendor == "postgresql":
+        level = import_module("psycopg").IsolationLevel.REPEATABLE_READ
+    own = connection.settings_dict["OPTIONS"]
+    with isolated_projections():
+
+        class Lines(Projection):
+            models = (AuditLine,)
+            inline = True
+
+            @on(Account.opened)
+            def opened(self, event): ...
+
+        assert check_projections(None) == []
+        monkeypatch.setitem(connection.settings_dict, "OPTIONS", {**own, "isolation_level": level})
+        (warning,) = check_projections(None)
+        assert (warning.id, "REPEATABLE READ" in warning.msg) == ("rill.W005", True)
+        assert "Lines" in warning.msg
+        Lines.inline = False
+        assert check_projections(None) == []
+        Lines.inline = True
+        level = 2 if connection.vendor == "postgresql" else "Read Committed"
+        monkeypatch.setitem(connection.settings_dict, "OPTIONS", {**own, "isolation_level": level})
+        assert check_projections(None) == []
 
 
 def test_rejections_for_what_there_is_not():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 
@@ -111,6 +111,7 @@ class Import:
         store: where to.
         batch_size: lines that are stored in one transaction.
         dry_run: check everything, store nothing.
+        within: called in the transaction of every batch that appends something, behind the events.
 
     Attributes:
         lines: read and done with so far.
@@ -119,11 +120,17 @@ class Import:
     """
 
     def __init__(
-        self, store: DjangoEventStore, *, batch_size: int = 1_000, dry_run: bool = False
+        self,
+        store: DjangoEventStore,
+        *,
+        batch_size: int = 1_000,
+        dry_run: bool = False,
+        within: Callable[[], object] = lambda: None,
     ) -> None:
         self._store = store
         self._batch_size = batch_size
         self._dry_run = dry_run
+        self._within = within
         self._imagined: dict[str, int] = {}
         self._looks_first = dry_run
         self.lines = self.imported = self.present = 0
@@ -164,7 +171,7 @@ class Import:
     def _append(self, events: Sequence[Incoming]) -> str | None:
         """Append all or none; return the stream that was at another version, if one was."""
         try:
-            self._store.append_all(appends_of(events))
+            self._store.append_all(appends_of(events), within=lambda stored: self._within())
         except WrongExpectedVersion as lost:
             return lost.stream
         return None

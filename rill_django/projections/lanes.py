@@ -6,11 +6,9 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
-from zlib import crc32
 
 from django.db import connections, transaction
 
@@ -22,6 +20,8 @@ from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
+from rill_django.projections.partitioning import partition_for
+from rill_django.projections.partitioning import partition_of as partition_of
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
 
@@ -50,15 +50,23 @@ class Lane:
     Args:
         projection: what is kept up to date.
         partition: which part of it.
+        of: so many parts; default: those that the projection's code asks for.
         tries: how often an event is tried before it is given up.
         batch_size: most events applied in one transaction.
     """
 
     def __init__(
-        self, projection: Projection, partition: int, *, tries: int, batch_size: int
+        self,
+        projection: Projection,
+        partition: int,
+        *,
+        of: int | None = None,
+        tries: int,
+        batch_size: int,
     ) -> None:
         self.projection = projection
         self.partition = partition
+        self.partitions = of or projection.partitions
         self.pace = Pace(batch_size)
         self._tries = tries
         self._failures = 0
@@ -72,22 +80,17 @@ class Lane:
     @property
     def name(self) -> str:
         """The projection's name, with the partition if there are several."""
-        if self.projection.partitions == 1:
+        if self.partitions == 1:
             return self.projection.name
-        return f"{self.projection.name} {self.partition + 1}/{self.projection.partitions}"
-
-    @cached_property
-    def _is_split(self) -> bool:
-        return self.projection.partitions > 1
+        return f"{self.projection.name} {self.partition + 1}/{self.partitions}"
 
     def wants(self, event: RecordedEvent) -> bool:
         """Whether the event is for this projection and partition."""
         if event.type not in self.projection.handlers:
             return False
-        if not self._is_split:
+        if self.partitions == 1:
             return True
-        (key, *_) = self.projection.keys_of(event) or ("",)
-        return partition_of(key, self.projection.partitions) == self.partition
+        return partition_for(self.projection, event, self.partitions) == self.partition
 
     def advance(self, batch: Batch, *, is_behind: bool = False) -> Moved | None:
         """Apply a batch, as far as that goes; return how far, or ``None`` for nowhere.
@@ -99,13 +102,26 @@ class Lane:
         Raises:
             ConnectionLost: the database is gone.
         """
-        if batch.unreadable is not None and not self._may_want(batch.unreadable.type):
-            batch = Batch(batch.start, (), batch.end)
         self._moved = None
-        self._advance(batch.of(self.wants))
+        self._advance(self._own(batch))
         if not is_behind:
             self._kept = None
         return self._moved
+
+    def apply(self, batch: Batch) -> bool:
+        """Apply all of a batch, inside the caller's transaction; return whether it was its turn.
+
+        Raises:
+            Exception: of any kind, that `advance` would have dealt with.
+        """
+        is_applied = self._apply(self._own(batch))
+        self._kept = None  # The transaction may yet be rolled back.
+        return is_applied
+
+    def _own(self, batch: Batch) -> Batch:
+        if batch.unreadable is not None and not self._may_want(batch.unreadable.type):
+            batch = Batch(batch.start, (), batch.end)
+        return batch.of(self.wants)
 
     def _may_want(self, type: str) -> bool:
         types = stored_types([self.projection], current_registry())
@@ -181,7 +197,7 @@ class Lane:
             .filter(
                 name=self.projection.name,
                 partition=self.partition,
-                partitions=self.projection.partitions,
+                partitions=self.partitions,
                 is_beside=False,
                 version=self.projection.version,
                 position=position,
@@ -258,8 +274,3 @@ class Lane:
             partition=self.partition,
             position=batch.start,
         )
-
-
-def partition_of(key: str, partitions: int) -> int:
-    """Return the partition that a key belongs to, the same in every process and for ever."""
-    return crc32(key.encode()) % partitions

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from django.db import InterfaceError, OperationalError, connections
 
 from rill_django.conf import configuration
 from rill_django.domain.errors import RillError
+from rill_django.projections.advancing import advance
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import ConnectionLost
 from rill_django.projections.lanes import Lane
-from rill_django.projections.observing import observe_batch
+from rill_django.projections.live import is_as_asked_for
 from rill_django.projections.pace import pause_after
 from rill_django.projections.partitions import all_checkpoints
-from rill_django.projections.projection import Projection
+from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
-from rill_django.projections.renewal import Renewal
 from rill_django.projections.running import Progress, Stop
+from rill_django.projections.upgrades import Upgrades
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
@@ -75,8 +76,7 @@ class ProjectionWorker:
             if not projection.inline
             for partition in range(projection.partitions)
         ]
-        self._renewals: dict[str, Renewal] = {}
-        self._newer: set[str] = set()
+        self._upgrades = Upgrades(self.projections, self.store, self._progress, self.batch_size)
         self._is_fresh = True
         self._head_seen = -1
         self._looked_at = 0.0
@@ -85,11 +85,8 @@ class ProjectionWorker:
     @property
     def stopped(self) -> dict[str, str]:
         """Why a projection stands still, by its name, as far as this worker has seen it happen."""
-        return {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up} | {
-            f"{name}, version {one.projection.version}": one.gave_up
-            for name, one in self._renewals.items()
-            if one.gave_up
-        }
+        lanes = {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up}
+        return lanes | self._upgrades.stopped
 
     def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
         """Run until ``stop`` is set; a batch that has begun is finished.
@@ -97,7 +94,7 @@ class ProjectionWorker:
         A lost connection is made anew, with pauses that grow.
         """
         interval = configuration().poll_interval if poll_interval is None else poll_interval
-        with self._renewals_left_at_the_end():
+        with closing(self._upgrades):
             self._run(stop, interval)
 
     def _run(self, stop: Stop, interval: float) -> None:
@@ -120,7 +117,7 @@ class ProjectionWorker:
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply, but for projections that stand still."""
         self._head_seen = -1
-        with self._renewals_left_at_the_end():
+        with closing(self._upgrades):
             while not (stop and stop.is_set()):
                 if self.run_once():
                     continue
@@ -130,18 +127,9 @@ class ProjectionWorker:
                 time.sleep(max(min(pauses, default=WAIT_FOR_OTHERS_SECONDS), 0.0))
                 self._head_seen = -1
 
-    @contextmanager
-    def _renewals_left_at_the_end(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            for renewal in self._renewals.values():
-                renewal.close()
-
     def _dues(self) -> list[float]:
         """Return when something is to be tried again, or gone on with."""
-        dues = [lane.due for lane in self._lanes if lane.due]
-        return dues + [one.due for one in self._renewals.values() if not one.gave_up]
+        return [lane.due for lane in self._lanes if lane.due] + self._upgrades.dues()
 
     def run_once(self) -> bool:
         """Apply one batch to every projection that has something to do; return whether any had."""
@@ -167,12 +155,12 @@ class ProjectionWorker:
                     head,
                     min(one.pace.events for one in together),
                 )
-            worked += self._advance(lane, batches[position], head)
+            worked += advance(lane, batches[position], head, self._progress)
         # Another worker has them; or they stand still since just now.
         self._is_left_to_others = not worked and any(
             not lane.gave_up and not lane.due for lane, _ in running
         )
-        worked += self._renew(checkpoints)
+        worked += self._upgrades.step(checkpoints, is_fresh=self._is_fresh)
         self._is_fresh = False
         if not worked and not self._dues():
             self._head_seen = head
@@ -182,80 +170,24 @@ class ProjectionWorker:
         self, checkpoints: Mapping[str, Sequence[Checkpoint]], head: int, now: float
     ) -> list[tuple[Lane, Checkpoint]]:
         """Return those that have something to do, with their checkpoints."""
+        ready = {
+            one.name for one in self.projections if is_as_asked_for(one, checkpoints[one.name])
+        }
         found = []
         for lane in self._lanes:
-            of_all = checkpoints[lane.projection.name]
-            if of_all[0].version != lane.projection.version:
+            if lane.projection.name not in ready:
+                lane.due, lane.gave_up = 0.0, ""
                 continue
-            checkpoint = of_all[lane.partition]
+            checkpoint = checkpoints[lane.projection.name][lane.partition]
             if checkpoint.state == State.STOPPED and not self._is_fresh:
                 lane.due = 0.0
-                lane.gave_up = lane.gave_up or checkpoint.error.strip().rpartition("\n")[2]
+                lane.gave_up = lane.gave_up or reason_of(checkpoint.error)
                 continue
             lane.gave_up = ""
             if checkpoint.position < head and lane.due <= now:
                 lane.due = 0.0
                 found.append((lane, checkpoint))
         return found
-
-    def _renew(self, checkpoints: Mapping[str, Sequence[Checkpoint]]) -> int:
-        """Take a step with every projection whose rows are of an older version; return how many did."""
-        worked = 0
-        for projection in self.projections:
-            built = checkpoints[projection.name][0].version
-            if built >= projection.version:
-                renewal = self._renewals.pop(projection.name, None)
-                if renewal is not None:
-                    renewal.close()
-                self._warn_of_newer_rows(projection, built)
-                continue
-            if projection.name not in self._renewals:
-                renewal = Renewal(projection, self.store, self._progress, self.batch_size)
-                self._renewals[projection.name] = renewal
-                is_to_look = not self._is_fresh
-            else:
-                renewal = self._renewals[projection.name]
-                is_to_look = bool(renewal.gave_up)
-            if is_to_look:
-                renewal.look_whether_given_up()
-            worked += renewal.step()
-        return worked
-
-    def _warn_of_newer_rows(self, projection: Projection, built: int) -> None:
-        if built == projection.version or projection.name in self._newer:
-            return
-        self._newer.add(projection.name)
-        logger.warning(
-            "projection %s: its rows are of version %d, and this code has version %d. They are left to "
-            "workers of the newer release; if there is none, run rebuild_projections %s",
-            projection.name,
-            built,
-            projection.version,
-            projection.name,
-        )
-
-    def _advance(self, lane: Lane, batch: Batch, head: int) -> int:
-        """Apply a batch; return 1 if the checkpoint has moved."""
-        started = time.monotonic()
-        is_behind = batch.end < head
-        moved = lane.advance(batch, is_behind=is_behind)
-        if moved is None:
-            return 0
-        seconds = time.monotonic() - started
-        if is_behind:
-            lane.pace.adapt(seconds)
-        applied = (one for one in reversed(batch.events) if (one.position or 0) <= moved.position)
-        observe_batch(
-            lane.projection.name,
-            moved.position,
-            head,
-            moved.events,
-            seconds,
-            partition=lane.partition,
-            recorded_at=next((one.recorded_at for one in applied), None),
-        )
-        self._progress(lane.projection.name, moved.position, head)
-        return 1
 
     def _leave_old_connections(self) -> None:
         """Close those that have reached their ``CONN_MAX_AGE``.

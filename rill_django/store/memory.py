@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from threading import Lock
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from rill_django.store.protocol import (
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection, digest_of
 from rill_django.store.subscription import Subscription
+
+T = TypeVar("T")
 
 
 class MemoryEventStore:
@@ -126,6 +129,10 @@ class MemoryEventStore:
 
     def reconnect(self) -> None:
         """See `EventStore.reconnect`."""
+
+    def begun_anew(self, work: Callable[[], T]) -> T:
+        """See `EventStore.begun_anew`. Here nobody waits in a circle."""
+        return work()
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""

@@ -22,6 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
+from rill_django.store.deadlocks import T, begun_anew
 from rill_django.store.dialect import UNSEQUENCED, Dialect, Row
 from rill_django.store.mysql import MySQL
 from rill_django.store.numbering import Numbered, numbered, rows_of, timed
@@ -137,7 +138,8 @@ class DjangoEventStore:
         # One statement outside a transaction needs none. Inside the caller's, a savepoint keeps that
         # one usable when the race is lost.
         is_alone = dialect.appends_in_one_statement and not connection.in_atomic_block
-        for is_last_try in (False, False, False, False, True):
+
+        def insert() -> Numbered | None:
             whole = (
                 nullcontext()
                 if is_alone and within is None
@@ -156,12 +158,9 @@ class DjangoEventStore:
                 if not dialect.is_lost_race(error):
                     raise
                 return None
-            except OperationalError as error:
-                # Of two batches that name the same streams in another order, one has to begin again.
-                # Inside the caller's transaction that is the caller's to do: all of it is gone.
-                if connection.in_atomic_block or is_last_try or not dialect.is_deadlock(error):
-                    raise
-        raise AssertionError("the last try returns or raises")
+
+        # Of two batches that name the same streams in another order, one has to begin again.
+        return begun_anew(insert, connection, dialect)
 
     def _refuse_lost_race(self, appends: Sequence[Append], expected: Mapping[str, int]) -> None:
         """Raise `WrongExpectedVersion`, unless only streams have moved that may be at any version."""
@@ -278,6 +277,10 @@ class DjangoEventStore:
     def reconnect(self) -> None:
         """See `EventStore.reconnect`."""
         self._connection.close()
+
+    def begun_anew(self, work: Callable[[], T]) -> T:
+        """See `EventStore.begun_anew`."""
+        return begun_anew(work, self._connection, dialect_of(self._connection))
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rill_django.store.answers import Answers
     from rill_django.store.reader import Reader
     from rill_django.store.subscription import Subscription
+
+T = TypeVar("T")
 
 EMPTY_STREAM = -1
 """Version of a stream with no events."""
@@ -140,6 +142,12 @@ class EventStore(Protocol):
 
     def reconnect(self) -> None:
         """Drop a connection that is gone, so that the next call makes a new one."""
+
+    def begun_anew(self, work: Callable[[], T]) -> T:
+        """Do work that is a transaction of its own, and do it again if it ends in a deadlock with others.
+
+        A few times; and not inside a transaction of the caller's, which would be gone as a whole.
+        """
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Call back when what was done so far is committed: at once, if it is already."""

@@ -200,7 +200,9 @@ class TestOldEvents:
         assert repr(again) == repr(event)
 
     def test_have_the_fields_of_their_message_and_say_what_they_lack(self):
-        (event,) = decoded(stored(NewEvent("tests.Account.opened", b'{"number":"1","owner":"Ann"}')))
+        (event,) = decoded(
+            stored(NewEvent("tests.Account.opened", b'{"number":"1","owner":"Ann"}'))
+        )
         assert (event.number, event.owner) == ("1", "Ann")
         with pytest.raises(AttributeError, match=r"opened has no 'amount'; it has number, owner"):
             _ = event.amount

@@ -252,7 +252,7 @@ def test_others_who_append_at_the_same_time(monkeypatch, says_the_same):
 @pytest.mark.django_db
 def test_it_does_not_try_for_ever():
     class Busy(DjangoEventStore):
-        def append_all(self, appends):
+        def append_all(self, appends, **options):
             raise WrongExpectedVersion("x.Thing/B", -1, 0)
 
     with pytest.raises(ImportRefused, match=r"line 2: others keep appending to x\.Thing/B"):
@@ -264,9 +264,9 @@ def test_a_batch_is_stored_in_one_append():
     calls = []
 
     class Counting(DjangoEventStore):
-        def append_all(self, appends):
+        def append_all(self, appends, **options):
             calls.append([one.stream for one in appends])
-            return super().append_all(appends)
+            return super().append_all(appends, **options)
 
     list(Import(Counting()).run(lines("A0", "B0", "A1")))
     assert calls == [["x.Thing/A", "x.Thing/B", "x.Thing/A"]]

@@ -93,6 +93,35 @@ def test_events_are_upcast_first():
     assert [event.owner for event in seen] == ["Bob"]
 
 
+def rewritten(number):
+    """Have every deposit read as so many deposits."""
+
+    @upcast("bank.Account.deposited")
+    def times(event):
+        return [event] * number
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_events_of_the_first_append_are_counted_as_they_are_stored(times):
+    with isolated_registry() as registry, projections(balances) as (sums,):
+        registry.add(Account, "bank.Account")
+        rewritten(times)
+        commit(Account("1").opened("Ann").deposited(2)).unwrap()
+        assert Checkpoint.objects.get(name=sums.name).version == 1
+        assert Balance.objects.get().balance == 2 * times
+
+
+def test_older_events_are_seen_behind_one_that_becomes_two():
+    with isolated_projections():
+        Account.open.transact("1", "Ann").unwrap()
+    with isolated_registry() as registry, projections(balances) as (sums,):
+        registry.add(Account, "bank.Account")
+        rewritten(2)
+        Account.deposit.transact("1", 5).unwrap()
+        assert Checkpoint.objects.get(name=sums.name).version == 0
+        assert not Balance.objects.exists()
+
+
 def test_other_commits_cost_nothing():
     def statements():
         with transaction.atomic(), CaptureQueriesContext(connection) as captured:

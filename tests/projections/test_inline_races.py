@@ -6,7 +6,16 @@ from threading import Event as Signal
 import pytest
 from django.db import connection, transaction
 
-from rill_django import Ok, Projection, Rejected, commit_all, on
+from rill_django import (
+    Conflict,
+    Ok,
+    Projection,
+    Rejected,
+    RowProjection,
+    commit_all,
+    on,
+    transact,
+)
 from rill_django.models import Checkpoint, Event
 from rill_django.projections.rebuild import rebuild
 from rill_django.testing import isolated_projections
@@ -60,6 +69,93 @@ def test_a_row_that_all_make_at_once_counts_all(attempt):
         assert Checkpoint.objects.get(name=made.name).version == 1
 
 
+def many_rows():
+    """Make a projection in which every account counts in several rows: nothing to reject."""
+
+    class Counts(RowProjection):
+        model = Branch
+        keys = lambda event: [{"branch": one, "owner": "x"} for one in event.owner.split()]  # noqa: E731
+        inline = True
+
+        @on(Account.opened)
+        def opened(self, row, event):
+            row.accounts += 1
+
+
+def many_names():
+    """Make one that does so by a free handler, which looks first."""
+
+    class Names(Projection):
+        models = (Customer,)
+        inline = True
+
+        @on(Account.opened)
+        def opened(self, event):
+            for name in event.owner.split():
+                row = Customer.objects.filter(name=name).first() or Customer(name=name)
+                row.accounts += 1
+                row.save()
+
+
+@only_where_writers_meet
+@pytest.mark.parametrize("maker", [many_rows, many_names])
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda: Account.open.transact("several-c", "a b"),
+        lambda: transact(Account.open.message("several-c", "a b"), idempotency_key="k"),
+        lambda: commit_all([Account("several-c").opened("a"), Account("several-d").opened("b")])[0],
+    ],
+)
+def test_a_race_for_each_of_several_rows_is_no_reason_to_reject(maker, command):
+    with projections(maker):
+        Account.open.transact("several-0", "zero").unwrap()
+        made = {"a": Signal(), "b": Signal()}
+
+        def make(name, seconds):
+            with transaction.atomic():
+                Account.open.transact(f"several-{name}", name).unwrap()
+                made[name].set()
+                Signal().wait(seconds)
+
+        def both():
+            for one in made.values():
+                one.wait(20)
+            return command()
+
+        *_, result = at_once(lambda: make("a", 0.3), lambda: make("b", 0.7), both)
+        assert isinstance(result, Ok)
+        rows = Branch.objects if maker is many_rows else Customer.objects
+        name = "branch" if maker is many_rows else "name"
+        assert dict(rows.values_list(name, "accounts")) == {"zero": 1, "a": 2, "b": 2}
+
+
+@pytest.mark.skipif("connection.vendor != 'mysql'", reason="others tell a from A")
+def test_keys_that_only_the_database_takes_for_equal_reject():
+    with projections(counters):
+        Account.open.transact("1", "Ann").unwrap()
+        assert Account.open.transact("2", "ANN").reason == "bank-branch-owner"
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others see it, or wait")
+def test_a_row_that_the_callers_snapshot_does_not_show_is_a_conflict():
+    def open_again():
+        return transact(Account.open.message("2", "Ann"), idempotency_key="k")
+
+    def too_late():
+        have_old_snapshots()
+        with transaction.atomic():
+            assert not Branch.objects.filter(owner="Ann").exists()
+            at_once(lambda: Account.open.transact("1", "Ann").unwrap())
+            return open_again()
+
+    with projections(counters):
+        Account.open.transact("0", "Zoe").unwrap()
+        (result,) = at_once(too_late)
+        assert isinstance(result, Conflict)
+        assert isinstance(open_again(), Ok)  # It is not remembered.
+
+
 def test_the_very_first_commands_make_one_checkpoint():
     with projections(counters) as (made,):
         results = at_once(
@@ -84,7 +180,8 @@ def test_no_update_is_lost():
         assert [row.balance for row in Balance.objects.all()] == [20] * 4
 
 
-def test_commands_that_change_the_same_rows_in_another_order_get_through():
+@pytest.mark.parametrize("has_keys", [False, True])
+def test_commands_that_change_the_same_rows_in_another_order_get_through(has_keys):
     with isolated_projections():
 
         class Both(Projection):
@@ -107,7 +204,9 @@ def test_commands_that_change_the_same_rows_in_another_order_get_through():
         commit_all(Account(number).opened("Ann") for number in "12")
 
         def deposit(number):
-            return [Account.deposit.transact(number, 1) for _ in range(3)]
+            message = Account.deposit.message(number, 1)
+            keys = [f"{number}-{turn}" if has_keys else None for turn in range(3)]
+            return [transact(message, idempotency_key=key) for key in keys]
 
         results = at_once(lambda: deposit("1"), lambda: deposit("2"))
         assert all(isinstance(one, Ok) for some in results for one in some)

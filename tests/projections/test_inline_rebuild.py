@@ -7,13 +7,12 @@ from threading import Event as Signal
 from threading import Thread
 
 import pytest
-from django.core.management import call_command
 from django.db import connection, connections, transaction
 
 from rill_django import Ok, wait_for
-from rill_django.domain.runtime import current
 from rill_django.models import Checkpoint
 from rill_django.projections.inline.applying import OlderCode
+from rill_django.projections.inline.locks import have_alone
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.rebuild import rebuild, verify
 from rill_django.projections.rebuilding.errors import InsideTransaction
@@ -24,7 +23,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch
-from tests.projections.inline_bank import balances, counters, lines, owners, projections
+from tests.projections.inline_bank import at_once, balances, counters, lines, owners, projections
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -236,26 +235,6 @@ def test_status():
         assert status.parts == ()
 
 
-def test_what_is_imported_has_to_be_built(tmp_path, capsys):
-    file = str(tmp_path / "log.jsonl")
-    with isolated_projections():
-        Account.open.transact("1", "Ann").unwrap()
-        call_command("export_events", "--output", file, verbosity=0)
-        call_command("flush", interactive=False, verbosity=0)
-        current().repository.clear()
-    with projections(balances) as (sums,):
-        Account.open.transact("2", "Bob").unwrap()
-        call_command("import_events", file, "--dry-run", verbosity=0)
-        assert projection_statuses()[0].is_built
-        call_command("import_events", file, verbosity=0)
-        assert f"rebuild_projections {sums.name}" in capsys.readouterr().err
-        assert [row.owner for row in Balance.objects.all()] == ["Bob"]
-        assert not projection_statuses()[0].is_built
-        catch_up()
-        assert projection_statuses()[0].is_built
-        assert [row.owner for row in Balance.objects.order_by("pk")] == ["Ann", "Bob"]
-
-
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite gives positions at once")
 def test_no_rebuild_with_events_that_have_no_position():
     with projections(balances) as (sums,), transaction.atomic():
@@ -265,3 +244,55 @@ def test_no_rebuild_with_events_that_have_no_position():
     with projections(balances) as (sums,):
         rebuild(sums())
         assert Balance.objects.get().owner == "Ann"
+
+
+only_where_writers_meet = pytest.mark.skipif(
+    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
+)
+
+
+@only_where_writers_meet
+def test_a_rebuild_in_place_begins_anew_after_a_deadlock():
+    with projections(balances) as (sums,):
+        Account.open.transact("dead-1", "Ann").unwrap()
+        holds = Signal()
+
+        def command():
+            with transaction.atomic():
+                # MySQL ends the transaction that has written less; PostgreSQL that which came first.
+                AuditLine.objects.bulk_create(AuditLine(text="-", position=1) for _ in range(100))
+                Balance.objects.select_for_update().get(pk="dead-1")
+                holds.set()
+                Signal().wait(0.5)
+                # The rebuild waits for that row by now, and this for the rebuild.
+                return Account.deposit.transact("dead-1", 5)
+
+        def build():
+            holds.wait(20)
+            return rebuild(sums(), in_place=True)
+
+        result, position = at_once(command, build)
+        assert isinstance(result, Ok)
+        assert position == 2
+        assert Balance.objects.get().balance == 5
+
+
+@only_where_writers_meet
+def test_a_rebuild_in_place_whose_checkpoint_is_gone_meanwhile():
+    with projections(balances) as (sums,):
+        Account.open.transact("gone-1", "Ann").unwrap()
+        is_alone = Signal()
+
+        def remove():
+            with transaction.atomic():
+                have_alone(connection, sums.name)
+                is_alone.set()
+                Signal().wait(0.4)
+                Checkpoint.objects.all().delete()
+
+        def build():
+            is_alone.wait(20)
+            return rebuild(sums(), in_place=True)
+
+        assert at_once(remove, build) == [None, 1]
+        assert Checkpoint.objects.get(name=sums.name).version == 1

@@ -41,8 +41,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """See Django."""
         store = DjangoEventStore()
-        inline = [] if options["dry_run"] else have_built_anew(store.using)
-        job = Import(store, batch_size=options["batch_size"], dry_run=options["dry_run"])
+        inline: set[str] = set()
+        job = Import(
+            store,
+            batch_size=options["batch_size"],
+            dry_run=options["dry_run"],
+            # Not once before all: a worker may build the rows between two batches.
+            within=lambda: inline.update(have_built_anew(store)),
+        )
         quiet = options["verbosity"] == 0
         shown = nullcontext() if quiet else Progress(self.stderr, "importing", "lines")
         try:
@@ -62,7 +68,7 @@ class Command(BaseCommand):
             if inline:
                 self.stderr.write(
                     "Inline projections do not have what is imported. A worker builds them anew; or run "
-                    f"`manage.py rebuild_projections {' '.join(inline)}`."
+                    f"`manage.py rebuild_projections {' '.join(sorted(inline))}`."
                 )
         self.stdout.write(self.style.SUCCESS(_summary(job, options["dry_run"])))
 

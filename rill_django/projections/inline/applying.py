@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 from django.db import (
-    DatabaseError,
     IntegrityError,
     InterfaceError,
     OperationalError,
     connections,
+    models,
     transaction,
 )
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.errors import RillError
-from rill_django.domain.records import RecordedEvent
+from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.projections.inline.checkpoints import make_checkpoint
 from rill_django.projections.inline.deferred import check_deferred, deferring
+from rill_django.projections.inline.failures import Failure, failure_of, noting_failures
 from rill_django.projections.inline.locks import share
+from rill_django.projections.inline.messages import Kind
 from rill_django.projections.inline.violations import Violation, violation_of
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.rebuilding.tables import models_of
 from rill_django.projections.registry import current_projections
+from rill_django.projections.rows import RowProjection
 from rill_django.repository.inline import Refused
 from rill_django.store.orm import DjangoEventStore
 
@@ -59,17 +60,34 @@ class Broken(Exception):
         projection: Projection,
         events: Events,
         error: IntegrityError,
-        statements: Sequence[str],
+        failures: Sequence[Failure],
     ) -> None:
         self.projection = projection
         self.events = events
         self.error = error
-        self._statement = statements[-1] if statements else ""
+        self._failure = failure_of(error, failures)
 
     def violation(self, connection: BaseDatabaseWrapper) -> Violation | None:
         """Return the model's constraint that was violated, if it was one."""
         found = models_of(self.projection)
-        return violation_of(self.error, found, connection, self._statement)
+        return violation_of(self.error, found, connection, self._failure)
+
+    def is_about_identity(self, violation: Violation) -> bool:
+        """Whether the constraint says which row is which, and no more: by the projection's key, or a number.
+
+        A row that was there would have been found by it. So somebody else has made it meanwhile.
+        """
+        if violation.kind is not Kind.UNIQUE:
+            return False
+        projection, fields = self.projection, frozenset(violation.fields)
+        primary_key = violation.model._meta.pk
+        if isinstance(primary_key, models.AutoField) and fields == {primary_key.name}:
+            return True
+        return (
+            isinstance(projection, RowProjection)
+            and violation.model is projection.model
+            and fields == projection.key_fields
+        )
 
     def as_failure(self) -> HandlerFailed:
         """Return the error of somebody who has written a handler wrongly."""
@@ -97,10 +115,14 @@ class Application:
 
     Args:
         store: the log.
-        groups: the events; those of one group are applied together.
+        appended: the events as they are stored.
+        groups: what today's code makes of them; those of one group are applied together.
     """
 
-    def __init__(self, store: DjangoEventStore, groups: Sequence[Events]) -> None:
+    def __init__(
+        self, store: DjangoEventStore, appended: Sequence[StoredEvent], groups: Sequence[Events]
+    ) -> None:
+        self._appended = appended
         self._groups = groups
         self._store = store
         connection = connections[store.using]
@@ -129,9 +151,8 @@ class Application:
         versions = share(self._connection, names)
         missing = [one for one in found if one.name not in versions]
         if missing:
-            appended = [event.stored for group in self._groups for event in group]
             for projection in missing:
-                make_checkpoint(projection, self._store, appended)
+                make_checkpoint(projection, self._store, self._appended)
             versions = share(self._connection, names)
         return versions
 
@@ -162,7 +183,7 @@ class Application:
 
     def _apply(self, projection: Projection, events: Events) -> None:
         found = models_of(projection)
-        with _noting_failures(self._connection) as failures:
+        with noting_failures(found, self._connection) as failures:
             try:
                 session = projection.session(is_shared=True)
                 session.apply(events)
@@ -183,22 +204,3 @@ class Application:
                 raise
             except Exception as error:
                 raise HandlerFailed(projection.name, events[-1], error) from error
-
-
-@contextmanager
-def _noting_failures(connection: BaseDatabaseWrapper) -> Iterator[list[str]]:
-    """Note statements that fail, on a database whose errors do not tell the table."""
-    failures: list[str] = []
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        try:
-            return execute(sql, params, many, context)
-        except DatabaseError:
-            failures.append(sql)
-            raise
-
-    if connection.vendor != "mysql":
-        yield failures
-        return
-    with connection.execute_wrapper(note):
-        yield failures

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import stored_types
 from rill_django.projections.checkpoint import INLINE, Checkpoint
+from rill_django.projections.inline.locks import share
 from rill_django.projections.projection import Projection
+from rill_django.projections.registry import current_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 from rill_django.store.tables import Event
@@ -44,20 +49,41 @@ def make_checkpoint(
         )
 
 
-def have_built_anew(using: str) -> list[str]:
+def have_built_anew(store: DjangoEventStore) -> list[str]:
     """Note that rows of inline projections do not have all events of the log; return their names.
 
-    For whoever is about to append events without a command. Until the rows are built, commands do not
-    touch them.
+    For whoever appends events without a command: in the same transaction, behind the events. Whoever is
+    just building rows either has these events, or is done, and then its rows are noted as lacking them.
+    Until the rows are built, commands do not touch them.
 
     Args:
-        using: alias of the log's database.
+        store: the log.
     """
-    built = Checkpoint.objects.using(using).filter(
-        is_beside=False, partitions=INLINE, version__gt=0
-    )
-    names = list(built.order_by("name").values_list("name", flat=True))
-    built.update(version=0)
+    using = store.using
+    connection = connections[using]
+    assert isinstance(connection, BaseDatabaseWrapper)
+    manager = Checkpoint.objects.using(using)
+    known = manager.filter(is_beside=False, partitions=INLINE).values_list("name", flat=True)
+    here = {
+        one.name for one in (made() for made in current_projections().inline) if one.using == using
+    }
+    names = sorted(here.union(known))
+    if not names:
+        return []
+    versions = share(connection, names)
+    if missing := [name for name in names if name not in versions]:
+        for name in missing:
+            # The first command may be about to make it, and would find nothing from before.
+            manager.get_or_create(
+                name=name,
+                partition=0,
+                is_beside=False,
+                defaults={"partitions": INLINE, "version": 0},
+            )
+        versions = share(connection, names)
+    built = [name for name, version in versions.items() if version]
+    if built:
+        manager.filter(name__in=built, is_beside=False, partitions=INLINE).update(version=0)
     return names
 
 

@@ -8,18 +8,22 @@ from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.codec import decode_events
 from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import Registry, current_registry
 from rill_django.projections.batches import stored_types
 from rill_django.projections.inline.applying import Application, Broken
+from rill_django.projections.inline.locks import has_old_snapshot
 from rill_django.projections.inline.violations import Violation
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import Projections, current_projections
-from rill_django.repository.inline import Refused
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.protocol import Append
+from rill_django.store.protocol import Append, WrongExpectedVersion
+
+TRIES = 10
+"""How often events are applied in all while others make the same rows."""
 
 
 class _Interest(NamedTuple):
@@ -88,26 +92,39 @@ class InlineProjections:
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
         """See `Inline.append_all`."""
-        try:
-            return self._append(appends, is_together=True)
-        except Broken as broken:
-            # Maybe somebody else has made the same row at the same moment, and now it can be seen. And of
-            # several aggregates the one that is to blame is found by applying their events one by one.
-            if len(appends) == 1 and not self._violation(broken).may_be_a_race:
-                raise self._refusal(broken) from broken.error
-        try:
-            return self._append(appends, is_together=False)
-        except Broken as again:
-            raise self._refusal(again) from again.error
+        is_together = True
+        last: Violation | None = None
+        seen: set[Violation | None] = set()
+        for _ in range(TRIES):
+            try:
+                return self._append(appends, is_together=is_together)
+            except Broken as broken:
+                failed = broken
+            violation = failed.violation(self._connection)
+            if violation is None or not failed.is_about_identity(violation):
+                if is_together and len(appends) > 1:
+                    # Whose events are to blame is found by applying those of each by themselves.
+                    is_together = False
+                elif violation is None:
+                    raise failed.as_failure() from failed.error
+                elif not violation.may_be_a_race or violation == last:
+                    raise failed.as_refusal(violation) from failed.error
+            # Somebody else has made the row, and now it can be seen. Of several rows there may be
+            # another one the next time.
+            last = violation
+            seen.add(violation)
+        if violation is not None and len(seen) == 1 and not has_old_snapshot(self._connection):
+            # It is seen, and not found: the database takes two keys for equal that Python does not.
+            raise failed.as_refusal(violation) from failed.error
+        stream = failed.events[-1].stream
+        version = self._store.version(stream)
+        raise WrongExpectedVersion(stream, version, version) from failed.error
 
-    def _violation(self, broken: Broken) -> Violation:
-        found = broken.violation(connections[self._store.using])
-        if found is None:
-            raise broken.as_failure() from broken.error
-        return found
-
-    def _refusal(self, broken: Broken) -> Refused:
-        return broken.as_refusal(self._violation(broken))
+    @property
+    def _connection(self) -> BaseDatabaseWrapper:
+        connection = connections[self._store.using]
+        assert isinstance(connection, BaseDatabaseWrapper)
+        return connection
 
     def _append(
         self, appends: Sequence[Append], *, is_together: bool
@@ -116,6 +133,6 @@ class InlineProjections:
             registry = current_registry()
             of_each = [list(decode_events(one, registry)) for one in stored]
             groups = [[event for one in of_each for event in one]] if is_together else of_each
-            Application(self._store, groups).run()
+            Application(self._store, [event for one in stored for event in one], groups).run()
 
         return self._store.append_all(appends, within=apply)

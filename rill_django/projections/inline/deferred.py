@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from django.db import IntegrityError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rill_django.projections.inline.identifiers import table_name
+
 Model = type[models.Model]
 
 
@@ -33,7 +35,7 @@ def check_deferred(found: Iterable[Model], connection: BaseDatabaseWrapper) -> N
     """
     check = {"postgresql": _check_postgresql, "sqlite": _check_sqlite}.get(connection.vendor)
     if check is not None:
-        check([model._meta.db_table for model in found], connection)
+        check(found, connection)
 
 
 # By name, and in one statement: to set all of them would check what is not ours.
@@ -52,18 +54,20 @@ END $rill$
 """
 
 
-def _check_postgresql(tables: Iterable[str], connection: BaseDatabaseWrapper) -> None:
-    quoted = (connection.ops.quote_name(one).replace("'", "''") for one in tables)
-    found = ", ".join(f"to_regclass('{one}')" for one in quoted)
+def _check_postgresql(found: Iterable[Model], connection: BaseDatabaseWrapper) -> None:
+    quote = connection.ops.quote_name
+    quoted = (quote(model._meta.db_table).replace("'", "''") for model in found)
+    tables = ", ".join(f"to_regclass('{one}')" for one in quoted)
     with connection.cursor() as cursor:
-        cursor.execute(_AT_ONCE.replace("{tables}", found))
+        cursor.execute(_AT_ONCE.replace("{tables}", tables))
 
 
-def _check_sqlite(tables: Iterable[str], connection: BaseDatabaseWrapper) -> None:
+def _check_sqlite(found: Iterable[Model], connection: BaseDatabaseWrapper) -> None:
     """SQLite can check a table only as a whole."""
     quote = connection.ops.quote_name
     with connection.cursor() as cursor:
-        for table in tables:
+        for model in found:
+            table = table_name(model, connection)
             cursor.execute(f"PRAGMA foreign_key_check({quote(table)})")
             broken = cursor.fetchone()
             if broken is None:

@@ -122,6 +122,18 @@ def _have_alone_on_mysql(cursor: CursorWrapper, name: str, patience: float | Non
         cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {before:d}")
 
 
+def has_old_snapshot(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the caller's transaction does not see what others have committed since it began.
+
+    MySQL shows it to statements that lock, as those for the rows of a `RowProjection` do.
+    """
+    if connection.vendor != "postgresql" or not connection.in_atomic_block:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        return bool(cursor.fetchone()[0] in ("repeatable read", "serializable"))
+
+
 def patience_after(failures: int) -> float:
     """Return how many seconds to wait for commands under way, after so many tries."""
     patience: float = min(FIRST_PATIENCE * 2 ** min(failures, 10), LONGEST_PATIENCE)

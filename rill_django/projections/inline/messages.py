@@ -26,13 +26,22 @@ class Told(NamedTuple):
         kind: which kind it is.
         table: its table, or empty.
         name: its name in the database, or empty.
-        columns: its columns, or none.
+        places: its columns, each behind its table, as SQLite lists them; or empty.
+        value: something that is the same text only if the values are the same.
     """
 
     kind: Kind
     table: str = ""
     name: str = ""
-    columns: tuple[str, ...] = ()
+    places: str = ""
+    value: str = ""
+
+    def columns(self, table: str) -> frozenset[str]:
+        """Return the columns that are listed, if they are of this table; there may be any character."""
+        before = f"{table}."
+        if not self.places.startswith(before):
+            return frozenset()
+        return frozenset(self.places[len(before) :].split(f", {before}"))
 
 
 def told_by(vendor: str, error: IntegrityError) -> Told | None:
@@ -55,7 +64,12 @@ def _postgresql(error: IntegrityError) -> Told | None:
     kind = _SQLSTATES.get(getattr(diagnostics, "sqlstate", None) or "")
     if kind is None:
         return None
-    return Told(kind, diagnostics.table_name or "", diagnostics.constraint_name or "")
+    return Told(
+        kind,
+        diagnostics.table_name or "",
+        diagnostics.constraint_name or "",
+        value=diagnostics.message_detail or "",
+    )
 
 
 _SQLITE = re.compile(
@@ -73,8 +87,7 @@ def _sqlite(error: IntegrityError) -> Told | None:
         return Told(kind, name=what)
     if index := _INDEX.fullmatch(what):
         return Told(kind, name=index["name"])
-    pairs = [one.rpartition(".") for one in what.split(", ")]
-    return Told(kind, pairs[0][0], columns=tuple(column for _, _, column in pairs))
+    return Told(kind, places=what)
 
 
 # Only the end is sure: the duplicate value may be any text.
@@ -109,7 +122,7 @@ def _mysql(error: IntegrityError) -> Told | None:
     if found is None:
         return None
     named = found.groupdict()
-    return Told(kind, named.get("table") or "", named["name"])
+    return Told(kind, named.get("table") or "", named["name"], value=str(text))
 
 
 _READERS: dict[str, Callable[[IntegrityError], Told | None]] = {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rill_django.projections.inline.columns import columns_of
+from rill_django.projections.inline.failures import Failure
+from rill_django.projections.inline.identifiers import as_kept, table_name
 from rill_django.projections.inline.messages import Kind, Told, told_by
 from rill_django.projections.rows.uniqueness import primary_key_of
 
@@ -23,6 +26,7 @@ class Violation(NamedTuple):
         name: of the constraint; of a unique field or foreign key: the field's name.
         fields: the names of the fields it is about, as far as they are declared.
         code: the ``violation_error_code`` that the constraint was given, or empty.
+        value: what tells it from the same constraint violated by other values, if the database says it.
     """
 
     kind: Kind
@@ -30,6 +34,7 @@ class Violation(NamedTuple):
     name: str
     fields: tuple[str, ...]
     code: str = ""
+    value: str = ""
 
     @property
     def may_be_a_race(self) -> bool:
@@ -57,7 +62,7 @@ def violation_of(
     error: IntegrityError,
     candidates: Collection[Model],
     connection: BaseDatabaseWrapper,
-    statement: str = "",
+    failure: Failure = Failure(),  # noqa: B008 - immutable
 ) -> Violation | None:
     """Return which constraint of these models the error is about.
 
@@ -67,7 +72,7 @@ def violation_of(
         error: what the database said.
         candidates: the models.
         connection: to the database.
-        statement: the one that failed, for a database that does not name the table.
+        failure: what was noted when it said so.
 
     Returns:
         ``None`` if it is none that a model declares: then it is not a rule, but a mistake.
@@ -75,18 +80,22 @@ def violation_of(
     told = told_by(connection.vendor, error)
     if told is None:
         return None
-    tables = [one for one in candidates if told.table in ("", one._meta.db_table)]
-    if not told.table and statement:
+    if failure.constraint:
+        told = told._replace(name=failure.constraint)
+    names = {model: table_name(model, connection) for model in candidates}
+    tables = [model for model in candidates if told.table in ("", names[model])]
+    if not told.table and failure.statement:
         quote = connection.ops.quote_name
-        tables = [one for one in tables if quote(one._meta.db_table) in statement]
+        tables = [one for one in tables if quote(one._meta.db_table) in failure.statement]
+    found = None
     for model in tables:
-        if found := _by_name(told, model):
-            return found
-    for model in tables:
-        columns = told.columns or _columns_of(told, model, connection)
-        if columns and (found := _by_columns(told.kind, model, frozenset(columns))):
-            return found
-    return None
+        found = found or _by_name(told, model, connection)
+    for model in tables if found is None else ():
+        columns = told.columns(names[model])
+        if told.name and told.kind in (Kind.UNIQUE, Kind.FOREIGN_KEY):
+            columns = columns or columns_of(told.name, model, connection)
+        found = found or (_by_columns(told.kind, model, columns) if columns else None)
+    return found._replace(value=told.value) if found else None
 
 
 def declared_names(model: Model) -> Iterator[str | tuple[str, ...]]:
@@ -103,9 +112,9 @@ def declared_names(model: Model) -> Iterator[str | tuple[str, ...]]:
             yield field.name
 
 
-def _by_name(told: Told, model: Model) -> Violation | None:
+def _by_name(told: Told, model: Model, connection: BaseDatabaseWrapper) -> Violation | None:
     for constraint in model._meta.constraints:
-        if constraint.name == told.name:
+        if as_kept(constraint.name, connection) == told.name:
             return _of_constraint(told.kind, model, constraint)
     return None
 
@@ -114,15 +123,6 @@ def _of_constraint(kind: Kind, model: Model, constraint: models.BaseConstraint) 
     fields = tuple(getattr(constraint, "fields", ()))
     code: Any = constraint.violation_error_code
     return Violation(kind, model, constraint.name, fields, code or "")
-
-
-def _columns_of(told: Told, model: Model, connection: BaseDatabaseWrapper) -> Sequence[str]:
-    """Ask the database for the columns of a constraint that it has named itself."""
-    with connection.cursor() as cursor:
-        known: Mapping[str, Any] = connection.introspection.get_constraints(
-            cursor, model._meta.db_table
-        )
-    return known.get(told.name, {}).get("columns") or ()
 
 
 def _by_columns(kind: Kind, model: Model, columns: frozenset[str]) -> Violation | None:

@@ -63,6 +63,11 @@ class RowKeys:
         self._read_default = self._reader(options)
         self._readers = {type: self._reader(one) for type, one in by_type.items()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``attname`` of the fields that identify a row; none before it is known, by reading a key."""
+        return self._names
+
     @cached_property
     def table(self) -> RowTable:
         """The table of the rows; to be asked for once a key has been read, which tells its fields."""

@@ -91,6 +91,15 @@ class RowProjection(Projection):
         """Return ``key`` or ``keys``."""
         return KeyOptions(cls.key, cls.keys)
 
+    @property
+    def key_fields(self) -> frozenset[str]:
+        """Names of the model's fields that identify a row.
+
+        If ``key`` or ``keys`` is a function, none before it has been called.
+        """
+        meta = self.model._meta
+        return frozenset(meta.get_field(name).name for name in self._row_keys(self.using).names)
+
     def _row_keys(self, using: str) -> RowKeys:
         made: dict[str, RowKeys] = self.__dict__.setdefault("_row_keys_by_database", {})
         if using not in made:
