@@ -21,7 +21,6 @@ from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
 from rill_django.projections.partitioning import partition_for
-from rill_django.projections.partitioning import partition_of as partition_of
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
 

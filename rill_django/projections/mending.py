@@ -14,6 +14,7 @@ from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.held import ParkedEvent, SkippedEvent
+from rill_django.projections.live import live_checkpoints
 from rill_django.projections.projection import Projection
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
@@ -47,7 +48,9 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
     store = store or DjangoEventStore()
     using = projection.using
     with transaction.atomic(using=using):
-        stopped = list(_checkpoints(projection).filter(state=State.STOPPED))
+        stopped = [
+            one for one in live_checkpoints(projection, lock=True) if one.state == State.STOPPED
+        ]
         for checkpoint in stopped:
             checkpoint.resume()
         renewed, _ = _stopped_beside(projection).delete()
@@ -57,7 +60,7 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
     for pk in parked.order_by("position").values_list("pk", flat=True):
         with transaction.atomic(using=using):
             # Whoever applies events of the projection holds this lock, so none gets in between.
-            checkpoints = list(_checkpoints(projection))
+            checkpoints = live_checkpoints(projection, lock=True)
             waiting = parked.filter(pk=pk).first()
             if waiting is None or not blocked.isdisjoint(waiting.keys):
                 blocked.update(waiting.keys if waiting else ())
@@ -87,7 +90,7 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
     """
     using = projection.using
     with transaction.atomic(using=using):
-        checkpoints = list(_checkpoints(projection))
+        checkpoints = live_checkpoints(projection, lock=True)
         parked = ParkedEvent.objects.using(using).filter(projection=projection.name, event=event)
         first = parked.order_by("position").first()
         if first is not None:
@@ -112,14 +115,6 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
         return skipped
 
 
-def _checkpoints(projection: Projection) -> QuerySet[Checkpoint]:
-    checkpoints: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
-        name=projection.name, is_beside=False
-    )
-    locked: QuerySet[Checkpoint] = checkpoints.select_for_update()
-    return locked
-
-
 def _stopped_beside(projection: Projection) -> QuerySet[Checkpoint]:
     """Return the note of a new version whose rows could not be built, if there is one."""
     found: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
@@ -132,15 +127,20 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
     """Apply a parked event; return the error's traceback, or ``None``."""
     try:
         with transaction.atomic(using=projection.using):
-            projection.apply(_read(waiting, store))
+            projection.apply(_read(projection, waiting, store))
     except Exception as error:
         return "".join(traceback.format_exception(error))
     return None
 
 
-def _read(waiting: ParkedEvent, store: EventStore) -> list[RecordedEvent]:
+def _read(projection: Projection, waiting: ParkedEvent, store: EventStore) -> list[RecordedEvent]:
+    """Return the event, or what it is upcast to; without parts that another partition has applied."""
     stored = store.read().after(waiting.position - 1).limit(1).stored()
-    return list(decode_events(stored, current_registry()))
+    events = list(decode_events(stored, current_registry()))
+    keys = set(waiting.keys)
+    if not keys or not keys.issubset(key for one in events for key in projection.keys_of(one)):
+        return events  # What failed may have been the key.
+    return [one for one in events if not keys.isdisjoint(projection.keys_of(one))]
 
 
 def _position_of(event: str) -> int:

@@ -12,7 +12,7 @@ from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import standing_still
-from rill_django.projections.lanes import partition_of
+from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.comparison import TableComparer
 from rill_django.projections.rebuilding.dialects import place_for
@@ -189,8 +189,7 @@ class _Verifier:
         """Whether the live rows have the event already; partitions differ in that."""
         if len(live) < 2:
             return True
-        (key, *_) = self._projection.keys_of(event) or ("",)
-        mine = live[partition_of(key, len(live))]
+        mine = live[partition_for(self._projection, event, len(live))]
         return (event.position or 0) <= mine.position
 
     def _compare(self, live: Sequence[Checkpoint], first: int) -> Verification:
