@@ -51,6 +51,7 @@ TEXT = models.CharField(max_length=50)
         (str, TEXT, True),
         (Number, TEXT, True),
         (Annotated[str, Meta(max_length=9)], TEXT, True),
+        (Annotated[str, Meta(max_length=9, description="with more to tell")], TEXT, True),
         (str, models.TextField(), True),
         (str, models.EmailField(), True),
         (int, TEXT, True),

@@ -75,6 +75,8 @@ def _stored_in(field: Any) -> Any:
 
 def _kind_of(kind: inspect.Type) -> type:
     """Return the kind of a key's values; an Enum's are all str or all int, or no message could hold it."""
+    while isinstance(kind, inspect.Metadata):  # Of an Annotated type, say.
+        kind = kind.type
     if isinstance(kind, inspect.EnumType):
         kind = inspect.type_info(type(next(iter(kind.cls)).value))
     return type(kind)
