@@ -32,6 +32,13 @@ class Batch(NamedTuple):
         """Return the same stretch with fewer events of interest."""
         return self._replace(events=[event for event in self.events if is_wanted(event)])
 
+    def up_to(self, position: int) -> Batch:
+        """Return the stretch without what is behind a position."""
+        if self.end <= position:
+            return self
+        within = [event for event in self.events if (event.position or 0) <= position]
+        return Batch(self.start, within, position)
+
     @property
     def is_single(self) -> bool:
         """Whether all its events are of one position: one stored event, maybe upcast to several."""

@@ -136,11 +136,7 @@ class Division:
     def _read(self, position: int, target: int) -> Batch:
         """Read a batch, and nothing beyond the target."""
         batch = read_batch(self._store, [self.projection], position, target, BATCH_SIZE)
-        if batch.end <= target:
-            return batch
-        return Batch(
-            position, [one for one in batch.events if (one.position or 0) <= target], target
-        )
+        return batch.up_to(target)
 
     def _replace(self, live: Sequence[Checkpoint]) -> bool:
         """Do it, in one transaction; return whether it is done, maybe by somebody else."""

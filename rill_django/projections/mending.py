@@ -6,16 +6,16 @@ import traceback
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
-from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.checkpoint import State
 from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.projections.live import live_checkpoints
 from rill_django.projections.projection import Projection
+from rill_django.projections.rebuilding.bookmark import stopped_beside
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
@@ -53,7 +53,7 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
         ]
         for checkpoint in stopped:
             checkpoint.resume()
-        renewed, _ = _stopped_beside(projection).delete()
+        renewed, _ = stopped_beside(projection).delete()
     applied = 0
     blocked: set[str] = set()
     parked = ParkedEvent.objects.using(using).filter(projection=projection.name)
@@ -98,7 +98,7 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
             parked.delete()
         else:
             # A new version's rows that could not be built are made anew without it.
-            checkpoints += _stopped_beside(projection)
+            checkpoints += stopped_beside(projection)
             at = next((one for one in checkpoints if event and one.failed_event == event), None)
             if at is None:
                 raise NothingToSkip(
@@ -113,14 +113,6 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
             projection=projection.name, position=position, event=event, error=error, reason=reason
         )
         return skipped
-
-
-def _stopped_beside(projection: Projection) -> QuerySet[Checkpoint]:
-    """Return the note of a new version whose rows could not be built, if there is one."""
-    found: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
-        name=projection.name, is_beside=True, state=State.STOPPED
-    )
-    return found
 
 
 def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> str | None:

@@ -7,17 +7,15 @@ import time
 import traceback
 
 from django.db import OperationalError
-from django.db.models import QuerySet
 
 from rill_django.conf import configuration
-from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import pause_after
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.rebuild import AlreadyRebuilding, NewerRows, NewVersion, RowsBesideLost
-from rill_django.projections.rebuilding.bookmark import Bookmark
+from rill_django.projections.rebuilding.bookmark import Bookmark, stopped_beside
 from rill_django.projections.running import Progress
 from rill_django.store.protocol import EventStore
 
@@ -128,17 +126,7 @@ class Renewal:
         self.gave_up = str(error)
         observe_failure(self.projection.name, event, error, outcome=Outcome.STOPPED)
 
-    @property
-    def _beside(self) -> QuerySet[Checkpoint]:
-        rows: QuerySet[Checkpoint] = Checkpoint.objects.using(self.projection.using)
-        return rows
-
     def look_whether_given_up(self) -> None:
         """Take note of what another worker could not build, or of somebody's wish to try it again."""
-        noted = self._beside.filter(
-            name=self.projection.name,
-            is_beside=True,
-            version=self.projection.version,
-            state=State.STOPPED,
-        ).first()
+        noted = stopped_beside(self.projection).filter(version=self.projection.version).first()
         self.gave_up = reason_of(noted.error) if noted else ""

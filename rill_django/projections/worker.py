@@ -219,14 +219,3 @@ def catch_up(*names: str) -> None:
     worker.run_until_caught_up()
     for name, error in worker.stopped.items():
         raise ProjectionStopped(f"{name} has stopped: {error}")
-
-
-__all__ = [
-    "Batch",
-    "Progress",
-    "ProjectionStopped",
-    "ProjectionWorker",
-    "Stop",
-    "catch_up",
-    "read_batch",
-]

@@ -12,6 +12,14 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 
 
+def stopped_beside(projection: Projection) -> QuerySet[Checkpoint]:
+    """Return the note of a new version whose rows could not be built, if there is one."""
+    found: QuerySet[Checkpoint] = Checkpoint.objects.using(projection.using).filter(
+        name=projection.name, is_beside=True, state=State.STOPPED
+    )
+    return found
+
+
 class Bookmark:
     """The checkpoint of the rows beside, in the database that they are in.
 

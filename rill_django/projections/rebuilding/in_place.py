@@ -8,12 +8,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.conf import configuration
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
+from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.errors import InsideTransaction, RebuildInterrupted
 from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
-    live_checkpoints,
     move_live_checkpoints,
     read_readable,
     skipped_positions,

@@ -7,8 +7,11 @@ from collections.abc import Collection, Sequence
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.held import SkippedEvent
-from rill_django.projections.live import live_checkpoints as live_checkpoints
-from rill_django.projections.live import parts_of, replace_live_checkpoints
+from rill_django.projections.live import (
+    live_checkpoints,
+    parts_of,
+    replace_live_checkpoints,
+)
 from rill_django.projections.projection import Projection
 from rill_django.store.protocol import EventStore
 
@@ -49,10 +52,7 @@ def read_readable(
     Raises:
         UnreadableEvent: the first event does not fit today's code, and nobody has skipped it.
     """
-    batch = read_batch(store, [projection], position, head, size, share=share)
-    if batch.end > head:
-        events = [event for event in batch.events if (event.position or 0) <= head]
-        return Batch(position, events, head)
+    batch = read_batch(store, [projection], position, head, size, share=share).up_to(head)
     if batch.unreadable is not None:
         if batch.end not in skipped_positions(projection):
             raise batch.unreadable

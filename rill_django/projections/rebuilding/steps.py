@@ -15,6 +15,7 @@ from typing_extensions import Self
 from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.inline.locks import keep_commands_out
+from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while
@@ -32,7 +33,6 @@ from rill_django.projections.rebuilding.patience import Patience
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
-    live_checkpoints,
     move_live_checkpoints,
     read_readable,
     skipped_positions,

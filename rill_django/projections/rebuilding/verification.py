@@ -12,6 +12,7 @@ from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import standing_still
+from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.comparison import TableComparer
@@ -26,7 +27,6 @@ from rill_django.projections.rebuilding.errors import (
 from rill_django.projections.rebuilding.matching import matching_of
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
-    live_checkpoints,
     read_readable,
     skipped_positions,
     without,
