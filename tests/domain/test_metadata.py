@@ -46,7 +46,7 @@ def test_an_actor_may_be_found_out_late():
 def test_threads_do_not_share_them():
     seen = []
     with metadata(actor="ann"):
-        thread = threading.Thread(target=lambda: seen.append(dict(current_metadata())))
+        thread = threading.Thread(daemon=True, target=lambda: seen.append(dict(current_metadata())))
         thread.start()
         thread.join()
     assert seen == [{}]

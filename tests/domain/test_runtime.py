@@ -88,7 +88,7 @@ class TestTheRuntimeInUse:
                 seen.append(type(error))
 
         with use(memory):
-            thread = threading.Thread(target=look)
+            thread = threading.Thread(daemon=True, target=look)
             thread.start()
             thread.join()
         assert seen == [NoRuntime]

@@ -196,7 +196,7 @@ def test_an_export_to_nowhere_is_an_error(tmp_path):
 def test_a_pipe_is_written_and_not_replaced(tmp_path):
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader = threading.Thread(daemon=True, target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     with complete_or_absent(pipe) as file:
         file.write(b"lines")

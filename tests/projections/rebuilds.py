@@ -92,7 +92,7 @@ class Readers:
         self.sequence = []
         self.errors = []
         self._stop = Signal()
-        self._threads = [Thread(target=self._read) for _ in range(number)]
+        self._threads = [Thread(daemon=True, target=self._read) for _ in range(number)]
 
     def _read(self):
         try:

@@ -37,7 +37,8 @@ class Writers:
         self._stop = Signal()
         self._done = [0] * number
         self._threads = [
-            Thread(target=copy_context().run, args=(self._write, one)) for one in range(number)
+            Thread(daemon=True, target=copy_context().run, args=(self._write, one))
+            for one in range(number)
         ]
 
     def _write(self, writer):

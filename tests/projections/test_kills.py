@@ -1,13 +1,16 @@
 """Workers that are killed at any moment, and connections that are cut: each event takes effect once.
 
-``RILL_TEST_KILLS`` says how often; a few times by default, since it takes long.
+``RILL_TEST_KILLS`` says how often; a few times by default, since it takes long. With 200 and more, say
+``-o faulthandler_timeout=0``, or it is taken for a test that hangs.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -29,7 +32,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KILLS = int(os.environ.get("RILL_TEST_KILLS", "12"))
 NUMBERS = [str(number) for number in range(20)]
 
-# Forks a worker that has everything imported, lets it work for a moment, and kills it.
+# Forks a worker that has everything imported, lets it work for a moment, and kills it. The last one is
+# left alone until one has moved a checkpoint: on a busy machine all might die before they have begun.
 NURSERY = """
 import os, random, signal, sys, time
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -45,16 +49,25 @@ from rill_django.projections.worker import ProjectionWorker
 from tests.bank.projections import Audit, Balances
 rounds, seed, raised_every = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
+moves, moved = os.pipe()
+os.set_blocking(moved, False)
+def tell(*_):
+    try:
+        os.write(moved, b".")
+    except BlockingIOError:
+        pass  # Enough has been told.
 for number in range(rounds):
     if raised_every:
         Audit.version = Balances.version = 1 + number // raised_every
     child = os.fork()
     if not child:
         size = 200 if raised_every else chance.choice([1, 7, 50])
-        worker = ProjectionWorker(["bank.Audit", "bank.Balances"], batch_size=size)
+        worker = ProjectionWorker(["bank.Audit", "bank.Balances"], batch_size=size, progress=tell)
         worker.run(Event(), poll_interval=0.001)
     # To build another version takes longer than a batch.
     time.sleep(chance.uniform(0.02, 2.0 if raised_every else 0.25))
+    if number == rounds - 1:
+        os.read(moves, 1)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 """
@@ -87,6 +100,7 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(raised_every, record_prope
         [sys.executable, "-c", NURSERY, str(kills), str(seed), str(raised_every)],
         env={**os.environ, "RILL_TEST_NAME": str(connection.settings_dict["NAME"])},
         cwd=settings.BASE_DIR,
+        start_new_session=True,
     )
     try:
         turn = cuts = 0
@@ -96,7 +110,10 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(raised_every, record_prope
             if turn % 40 == 0:
                 cuts += cut_connections()
     finally:
-        nursery.kill()
+        # With its child, which would go on for ever and hold the tables of the tests to come.
+        with suppress(ProcessLookupError):
+            os.killpg(nursery.pid, signal.SIGKILL)
+        nursery.wait()
     assert nursery.returncode == 0
     assert turn > len(NUMBERS)
     left = Checkpoint.objects.get(name="bank.Audit", is_beside=False)

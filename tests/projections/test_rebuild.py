@@ -119,7 +119,7 @@ def test_readers_see_whole_states_only_while_writers_write_and_a_worker_works():
             finally:
                 connections.close_all()
 
-        return Thread(target=run)
+        return Thread(daemon=True, target=run)
 
     threads = [thread(work), thread(write)]
     with readers.reading():

@@ -79,7 +79,7 @@ def somebody_holding(lock):
         finally:
             connections.close_all()
 
-    thread = Thread(target=hold)
+    thread = Thread(daemon=True, target=hold)
     thread.start()
     try:
         assert holding.wait(10)

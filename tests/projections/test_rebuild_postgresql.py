@@ -396,7 +396,7 @@ def test_a_reader_with_a_transaction_open_delays_the_swap_but_nobody_else(custom
         finally:
             connections.close_all()
 
-    reader = Thread(target=read_at_leisure)
+    reader = Thread(daemon=True, target=read_at_leisure)
     reader.start()
     assert reading.wait(10)
     with Rebuild(place_for(customers, "beside")) as steps:
@@ -436,7 +436,7 @@ def test_a_snapshot_from_before_never_sees_rows_that_were_half_built(customers):
 
     with Rebuild(place_for(customers, "beside"), batch_size=20) as steps:
         steps.step()
-        reader = Thread(target=read_late)
+        reader = Thread(daemon=True, target=read_late)
         reader.start()
         assert reading.wait(10)
         waits = 0

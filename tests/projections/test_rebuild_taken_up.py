@@ -234,7 +234,9 @@ def test_somebody_is_still_at_a_share_that_is_taken_up():
             connections.close_all()
 
     (_, _, begun), _ = beside()
-    threads = [Thread(target=build_in_thread, args=(batches,)) for batches in (1, 1_000)]
+    threads = [
+        Thread(daemon=True, target=build_in_thread, args=(batches,)) for batches in (1, 1_000)
+    ]
     with locked(f"LOCK TABLE {beside_table()} IN EXCLUSIVE MODE"):
         for number, thread in enumerate(threads, 1):
             thread.start()
@@ -335,7 +337,7 @@ def test_a_step_that_lasts_when_the_starter_is_killed_is_waited_for():
             starter.kill()
             starter.wait(10)
             told = []
-            again = Thread(target=lambda: told.append(rebuild_and_close()))
+            again = Thread(daemon=True, target=lambda: told.append(rebuild_and_close()))
             again.start()
             wait_until(lambda: waiting() == 4)
     finally:

@@ -132,7 +132,7 @@ def test_writers_and_a_worker_go_on():
         finally:
             connections.close_all()
 
-    writer = Thread(target=write)
+    writer = Thread(daemon=True, target=write)
     writer.start()
     try:
         for _ in range(2):

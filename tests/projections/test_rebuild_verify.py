@@ -167,7 +167,7 @@ def test_a_worker_goes_on_meanwhile():
         finally:
             connections.close_all()
 
-    thread = Thread(target=work)
+    thread = Thread(daemon=True, target=work)
     thread.start()
     try:
         found = [verify(named("bank.Balances"), batch_size=50) for _ in range(5)]

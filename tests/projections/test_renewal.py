@@ -224,7 +224,7 @@ def test_a_running_worker_swaps_while_events_come_in(customers):
         finally:
             connections.close_all()
 
-    thread = Thread(target=work)
+    thread = Thread(daemon=True, target=work)
     thread.start()
     try:
         for number in range(100, 130):

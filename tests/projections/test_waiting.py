@@ -144,7 +144,7 @@ def test_it_sees_what_another_thread_applies():
         finally:
             connections.close_all()
 
-    worker = Thread(target=work)
+    worker = Thread(daemon=True, target=work)
     worker.start()
     wait_for(Balances, result, timeout=30)
     assert Balance.objects.get().owner == "Ann"

@@ -239,7 +239,7 @@ def test_a_running_worker_picks_up_what_is_committed_and_stops_when_asked():
         finally:
             connections.close_all()
 
-    thread = Thread(target=run)
+    thread = Thread(daemon=True, target=run)
     thread.start()
     try:
         Account.open.transact("1", "Ann").unwrap()

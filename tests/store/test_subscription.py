@@ -54,7 +54,7 @@ def test_pages_are_complete(store):
 def test_it_stops_at_once_when_asked():
     subscription = MemoryEventStore().read().subscribe(poll_interval=60)
     items = []
-    thread = Thread(target=lambda: items.extend(subscription))
+    thread = Thread(daemon=True, target=lambda: items.extend(subscription))
     thread.start()
     started = monotonic()
     while not items and monotonic() - started < 10:
@@ -105,7 +105,7 @@ def test_a_dropped_connection_is_made_anew_and_nothing_is_lost_or_repeated(monke
             cursor.execute(end, (number,))
         connections.close_all()
 
-    other = Thread(target=cut)
+    other = Thread(daemon=True, target=cut)
     other.start()
     other.join()
     assert [said(next(items)) for _ in range(3)] == ["b", "c", CaughtUp(3)]

@@ -93,7 +93,7 @@ def test_all_that_is_committed_is_settled_although_somebody_else_is_at_it():
         finally:
             connections.close_all()
 
-    holder = Thread(target=hold)
+    holder = Thread(daemon=True, target=hold)
     holder.start()
     assert is_held.wait(20)
     assert store.head() == 0
