@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
@@ -87,23 +87,34 @@ def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator
     Raises:
         UnreadableEvent: the payload does not fit the type, or an upcaster failed.
     """
+    # Whole logs come by here: what is known of a type is looked up once.
+    known: dict[str, tuple[Callable[[bytes], EventMessage], type[RecordedEvent]]] = {}
     for event in events:
-        if registry.has_upcasters_for(event.type):
-            yield from _decode_upcast(event, registry)
-        else:
-            message = _decode_typed(event, registry)
-            yield recorded_type(type(message))(event, event.type, message)
+        type = event.type
+        if type not in known:
+            if registry.has_upcasters_for(type):
+                yield from _decode_upcast(event, registry)
+                continue
+            known[type] = _decoder_of(type, registry)
+        decode, recorded = known[type]
+        try:
+            message = decode(event.data)
+        except msgspec.MsgspecError as error:
+            raise UnreadableEvent(event.stream, event.version, type, str(error)) from error
+        yield recorded(event, type, message)
 
 
-def _decode_typed(event: StoredEvent, registry: Registry) -> EventMessage:
-    definition = registry.events.get(event.type)
-    try:
-        if definition is None:
-            return UnknownEvent(data=_object.decode(event.data))
-        message: EventMessage = definition.decoder.decode(event.data)
-    except msgspec.MsgspecError as error:
-        raise UnreadableEvent(event.stream, event.version, event.type, str(error)) from error
-    return message
+def _decoder_of(
+    type: str, registry: Registry
+) -> tuple[Callable[[bytes], EventMessage], type[RecordedEvent]]:
+    definition = registry.events.get(type)
+    if definition is None:
+        return _decode_unknown, recorded_type(UnknownEvent)
+    return definition.decoder.decode, recorded_type(definition.payload.struct)
+
+
+def _decode_unknown(data: bytes) -> UnknownEvent:
+    return UnknownEvent(data=_object.decode(data))
 
 
 def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedEvent]:

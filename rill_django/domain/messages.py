@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .definitions import CommandType, EventType
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A value of the form that an event or command type asks for, key properties included."""
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class NewEvent(msgspec.Struct, frozen=True):
     recorded_at: datetime | None = None
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as the store holds it, not decoded.
 
     Attributes:

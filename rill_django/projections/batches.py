@@ -86,26 +86,29 @@ def read_batch(
     if types is not None:
         reader = reader.of_type(*types)
     stored = list(reader.stored())
-    events: list[RecordedEvent] = []
-    at = position
-
-    def walked() -> Iterator[StoredEvent]:
-        nonlocal at
-        for one in stored:
-            at = one.position or 0
-            yield one
-
+    registry = current_registry()
     try:
-        for event in decode_events(walked(), current_registry()):
-            events.append(event)  # noqa: PERF402 - what was read before an error is kept
-    except UnreadableEvent as error:
-        # Of one stored event that becomes several, the first may have been readable.
-        events = [event for event in events if event.position != at]
-        return Batch(position, events, at - 1) if events else Batch(position, [], at, error)
+        events = list(decode_events(stored, registry))
+    except UnreadableEvent:
+        return _up_to_unreadable(stored, position, registry)
     last = (stored[-1].position or 0) if stored else 0
     # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
     # the head that was known before.
     return Batch(position, events, last if len(stored) == size else max(last, head))
+
+
+def _up_to_unreadable(stored: Iterable[StoredEvent], position: int, registry: Registry) -> Batch:
+    """Return what comes before the event that cannot be read; or that one, if it is the first."""
+    events: list[RecordedEvent] = []
+    at = position
+    for one in stored:
+        at = one.position or 0
+        try:
+            # Of one stored event that becomes several, all have to be readable.
+            events += list(decode_events([one], registry))
+        except UnreadableEvent as error:
+            return Batch(position, events, at - 1) if events else Batch(position, [], at, error)
+    return Batch(position, events, at)
 
 
 def stored_types(projections: Sequence[Projection], registry: Registry) -> frozenset[str] | None:

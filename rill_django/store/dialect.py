@@ -114,6 +114,8 @@ class Dialect:
         """Return a time read from the database as an aware one, in UTC."""
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
+        if value.tzinfo is timezone.utc:
+            return value
         return (
             value.replace(tzinfo=timezone.utc)
             if value.tzinfo is None

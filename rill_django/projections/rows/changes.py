@@ -31,6 +31,10 @@ class Changes:
         self._layout = layout
         self._names = layout.names
         self._values_of = layout.values_of
+        self._using = layout.using
+        self._fixed = layout.fixed_indexes
+        self._has_relations = layout.has_relations
+        self._may_be_sure = not layout.has_generated
         self._numbers = range(len(layout.columns))
         self._most_attributes = len(layout.all_names) + len(_OTHER_ATTRIBUTES)
         are_special = [
@@ -56,11 +60,10 @@ class Changes:
             KeyError: an attribute has been deleted.
             KeyChanged: the row has another key.
         """
-        layout = self._layout
         attributes = row.__dict__
         if len(attributes) > self._most_attributes:
             self._prune(attributes)
-        if layout.has_relations and row._state.__dict__.get("fields_cache"):
+        if self._has_relations and row._state.__dict__.get("fields_cache"):
             row._state.fields_cache.clear()
         after = self._values_of(attributes)
         # Most handlers set few of many fields: the others are passed over without a step of Python.
@@ -71,9 +74,9 @@ class Changes:
         changed: list[int] = []
         is_sure = True
         for index in touched:
-            old, value = before[index], after[index]
+            value = after[index]
             settle = self._settlers[index]
-            found = settle(value) if settle else self._special(index, old, value)
+            found = settle(value) if settle else self._special(index, before[index], value)
             if found is UNSURE:
                 is_sure = False
                 changed.append(index)
@@ -82,20 +85,20 @@ class Changes:
                 values = values or list(after)
                 values[index] = found
                 attributes[self._names[index]] = found.live if type(found) is Frozen else found
-            if found is not old and found != old:
+            if found != before[index]:
                 changed.append(index)
         if is_new:
             state = row._state
             state.adding = False
-            state.db = layout.using
+            state.db = self._using
         elif not changed:
             return None
-        if changed and not layout.fixed_indexes.isdisjoint(changed):
+        if not self._fixed.isdisjoint(changed):
             self._refuse_other_key(key, values or after, changed, is_new)
-        if layout.stamped_indexes:
+        if self._layout.stamped_indexes:
             values = values or list(after)
             is_sure = self._stamp(row, values, is_new) and is_sure
-        return tuple(values or after), changed, is_sure and not layout.has_generated
+        return after if values is None else tuple(values), changed, is_sure and self._may_be_sure
 
     def _special(self, index: int, old: Any, value: Any) -> Any:
         """Settle a value that is not for handlers to set, or that they may change in place."""

@@ -10,7 +10,14 @@ from uuid import UUID
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rill_django.projections.rows.settling import SETTLERS, UNSURE, AnyField, guarded, unsure
+from rill_django.projections.rows.settling import (
+    QUICK_SETTLERS,
+    SETTLERS,
+    UNSURE,
+    AnyField,
+    guarded,
+    unsure,
+)
 
 _IMMUTABLE = (type(None), str, int, bool, float, bytes, Decimal, date, datetime, time, UUID)
 
@@ -40,6 +47,8 @@ class Column:
         # Only a new row's automatic key may be without a value that the database would refuse.
         is_nullable = field.null or (field.primary_key and isinstance(field, models.AutoField))
         self.settle = guarded(settle or unsure, None if is_nullable else UNSURE)
+        if settle is not None and make in QUICK_SETTLERS:
+            self.settle = QUICK_SETTLERS[make](target, connection, self.settle)
 
     def is_untouched(self, old: Any, value: Any) -> bool:
         """Whether a value of an unknown field is still the one that was loaded."""

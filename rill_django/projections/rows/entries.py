@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+import msgspec
+
 Key: TypeAlias = tuple[Any, ...]
 """Values of the fields that identify a row."""
 Values: TypeAlias = tuple[Any, ...]
@@ -12,8 +14,8 @@ Instance: TypeAlias = Any
 """What handlers see of a row: an instance of the projection's model."""
 
 
-class Entry:
-    """A row, as handlers see it and as it was.
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """A row, as handlers see it and as it was. Nothing that it holds refers to it.
 
     Attributes:
         key: which row it is.
@@ -26,13 +28,10 @@ class Entry:
         is_dirty: it is among those to be written.
     """
 
-    __slots__ = ("is_dirty", "is_doomed", "is_sure", "key", "row", "stored", "values")
-
-    def __init__(self, key: Key, row: Instance, values: Values, stored: Values | None) -> None:
-        self.key = key
-        self.row = row
-        self.values = values
-        self.stored = stored
-        self.is_doomed = False
-        self.is_sure = True
-        self.is_dirty = False
+    key: Key
+    row: Instance
+    values: Values
+    stored: Values | None
+    is_doomed: bool = False
+    is_sure: bool = True
+    is_dirty: bool = False

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from functools import cached_property, lru_cache
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -98,8 +98,7 @@ class RowKeys:
 
     def _reader_of_names(self, names: Sequence[str]) -> Read:
         if len(names) > 1:
-            get_all = _getter_of_all(names)
-            return lambda event: (self._key(get_all(event)),)
+            return self._reader_of_several(names)
         get = _getter(names[0])
         if not self._columns:
             return lambda event: self._several((get(event),))
@@ -114,6 +113,21 @@ class RowKeys:
                 return ()
             settled = UNSURE if isinstance(value, Enum) else settle(value)
             return ((self._settle(column, value) if settled is UNSURE else settled,),)
+
+        return read
+
+    def _reader_of_several(self, names: Sequence[str]) -> Read:
+        get_all = _getter_of_all(names)
+        if len(names) != len(self._columns):
+            return lambda event: (self._key(get_all(event)),)
+        settled = self._settled
+
+        def read(event: RecordedEvent) -> Sequence[Key]:
+            found = get_all(event)
+            try:
+                return (settled(*found),)
+            except TypeError:  # Something that has no hash, or is no key at all.
+                return (self._settle_all(*found),)
 
         return read
 
@@ -142,6 +156,9 @@ class RowKeys:
             return self._settle_all(*values)
 
     def _settle_all(self, *values: Any) -> Key:
+        settled = tuple([one.settle(value) for one, value in zip(self._columns, values)])
+        if all(map(is_, settled, values)) and None not in settled:
+            return settled  # As most are; for the others it has to be found out what they are.
         return tuple(map(self._settle, self._columns, values))
 
     def _values_of(self, found: Mapping[str, Any]) -> Sequence[Any]:

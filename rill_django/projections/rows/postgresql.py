@@ -23,7 +23,9 @@ from rill_django.projections.rows.frozen import Frozen
 from rill_django.projections.rows.tables import RowsVanished, RowTable, chunks
 
 ROWS_AT_ONCE = 10_000
-"""Rows in one statement, or one message of a COPY."""
+"""Rows in one statement."""
+ROWS_PER_MESSAGE = 250
+"""Rows in one message of a COPY: the server writes these while the next ones are put together."""
 
 _QUOTED = (models.CharField, models.TextField, models.JSONField)
 
@@ -78,10 +80,8 @@ class PostgreSQLTable(RowTable):
             connection.wrap_database_errors,
             cursor.cursor.copy(statement) as copy,
         ):
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                columns = list(
-                    zip(*(one.values for one in rows[start : start + ROWS_AT_ONCE]), strict=True)
-                )
+            for some in chunks(rows, ROWS_PER_MESSAGE):
+                columns = list(zip(*(one.values for one in some), strict=True))
                 lines = zip(*(self._copied(index, columns[index]) for index in given), strict=True)
                 copy.write("\n".join(map("\t".join, lines)) + "\n")
 
@@ -109,7 +109,7 @@ class PostgreSQLTable(RowTable):
         table = self._quoted_table
         statement = (
             f"UPDATE {table} SET {', '.join(f'{quoted[i]} = new.{quoted[i]}' for i in changed)} "
-            f"FROM unnest({', '.join(f'%s::{self._types[i].name}[]' for i in given)}) "
+            f"FROM {unnested(self._types[i].name for i in given)} "
             f"AS new ({', '.join(quoted[i] for i in given)}) "
             f"WHERE {' AND '.join(f'{table}.{quoted[i]} = new.{quoted[i]}' for i in self.layout.key_indexes)}"
         )
@@ -170,11 +170,17 @@ class _Among(Func):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any) -> Any:  # type: ignore[override]
         columns = [compiler.compile(one)[0] for one in self.get_source_expressions()]
-        arrays = [f"%s::{type}[]" for type in self._types]
-        if len(columns) == 1:
-            return f"{columns[0]} = ANY ({arrays[0]})", list(self._arrays)
-        wanted = f"SELECT * FROM unnest({', '.join(arrays)})"
+        wanted = f"SELECT * FROM {unnested(self._types)}"
         return f"({', '.join(columns)}) IN ({wanted})", list(self._arrays)
+
+
+def unnested(types: Iterable[str]) -> str:
+    """Return SQL for rows whose columns are parameters: arrays of these types.
+
+    Each is hidden from the planner in a query of its own. If it saw how many rows there are, it would
+    read all of a table of a million to find some thousands by their keys.
+    """
+    return f"unnest({', '.join(f'(SELECT %s::{type}[])' for type in types)})"
 
 
 def texts(column: Column, values: Sequence[Any]) -> list[str | None]:

@@ -9,8 +9,9 @@ Python. For all others the answer is `UNSURE`, and the row is stored and loaded 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, getcontext
 from math import copysign, isfinite
 from typing import Any, Final, TypeAlias
@@ -50,6 +51,46 @@ def guarded(settle: Settle, without_value: Any) -> Settle:
             return UNSURE
 
     return settle_or_unsure
+
+
+def quick_texts(field: AnyField, connection: BaseDatabaseWrapper, otherwise: Settle) -> Settle:
+    """Return a function that lets usual texts pass at once, and leaves all else to ``otherwise``.
+
+    Of all steps of a `RowProjection`, settling values is the one that is taken most often.
+    """
+    longest: int = getattr(field, "max_length", None) or sys.maxsize
+
+    def settle(value: Any) -> Any:
+        if (
+            type(value) is str
+            and len(value) <= longest
+            and value.isascii()
+            and "\0" not in value
+        ):
+            return value
+        return otherwise(value)
+
+    return settle
+
+
+def quick_integers(field: AnyField, connection: BaseDatabaseWrapper, otherwise: Settle) -> Settle:
+    """Return a function that lets usual integers pass at once; see `quick_texts`."""
+    low, high = connection.ops.integer_field_range(field.get_internal_type())
+
+    def settle(value: Any) -> Any:
+        return value if type(value) is int and low <= value <= high else otherwise(value)
+
+    return settle
+
+
+def quick_dates(field: AnyField, connection: BaseDatabaseWrapper, otherwise: Settle) -> Settle:
+    """Return a function that lets usual dates pass at once; see `quick_texts`."""
+
+    def settle(value: Any) -> Any:
+        is_usual = type(value) is date and value.year >= _FIRST_SURE_YEAR
+        return value if is_usual else otherwise(value)
+
+    return settle
 
 
 def _texts(field: AnyField, connection: BaseDatabaseWrapper) -> Settle:
@@ -139,6 +180,7 @@ def _dates(field: AnyField, connection: BaseDatabaseWrapper) -> Settle:
 
 def _datetimes(field: AnyField, connection: BaseDatabaseWrapper) -> Settle:
     zone = connection.timezone if settings.USE_TZ else None
+    may_be_ambiguous = zone is not None and not isinstance(zone, timezone)
 
     def settle(value: Any) -> Any:
         if type(value) is not datetime or (value.tzinfo is None) is not (zone is None):
@@ -148,7 +190,7 @@ def _datetimes(field: AnyField, connection: BaseDatabaseWrapper) -> Settle:
         if zone is not None and value.tzinfo is not zone:
             value = value.astimezone(zone)
         is_ambiguous = value.fold or (
-            zone is not None and value.utcoffset() != value.replace(fold=1).utcoffset()
+            may_be_ambiguous and value.utcoffset() != value.replace(fold=1).utcoffset()
         )
         return UNSURE if is_ambiguous else value
 
@@ -240,3 +282,10 @@ SETTLERS: dict[type, Callable[[Any, BaseDatabaseWrapper], Settle | None]] = {
     models.UUIDField: _uuids,
 }
 """What makes the function that settles values of a field, by the field's type."""
+
+QUICK_SETTLERS: dict[Any, Callable[[AnyField, BaseDatabaseWrapper, Settle], Settle]] = {
+    _dates: quick_dates,
+    _integers: quick_integers,
+    _texts: quick_texts,
+}
+"""What makes the function that is asked first, by what makes the other one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections, models
 from django.db.backends.base.features import BaseDatabaseFeatures
@@ -14,6 +14,8 @@ from rill_django.projections.rows.entries import Entry, Instance, Key, Values
 from rill_django.projections.rows.frozen import Frozen
 from rill_django.projections.rows.instances import Instances
 from rill_django.projections.rows.layout import Layout, getter
+
+I = TypeVar("I")
 
 KEYS_PER_QUERY = 200
 """Rows with a key of several fields that are asked for at once: SQLite takes 1,000 terms."""
@@ -171,8 +173,8 @@ def _frozen(values: Values, indexes: Sequence[int]) -> Values:
     return tuple(snapshot)
 
 
-def chunks(keys: Iterable[Key], size: int) -> Iterator[list[Key]]:
-    """Cut keys into lists of at most ``size``."""
-    left = iter(keys)
+def chunks(items: Iterable[I], size: int) -> Iterator[list[I]]:
+    """Cut into lists of at most ``size``."""
+    left = iter(items)
     while some := list(islice(left, size)):
         yield some
