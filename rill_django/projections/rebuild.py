@@ -7,6 +7,7 @@ import logging
 from django.db import connections
 
 from rill_django.conf import configuration
+from rill_django.projections.collecting import rare_collections
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.dialects import place_for
 from rill_django.projections.rebuilding.errors import (
@@ -29,6 +30,7 @@ from rill_django.store.protocol import EventStore
 logger = logging.getLogger("rill_django.projections")
 
 
+@rare_collections()
 def rebuild(
     projection: Projection,
     *,

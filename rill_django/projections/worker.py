@@ -14,6 +14,7 @@ from rill_django.domain.errors import RillError
 from rill_django.projections.advancing import advance
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
+from rill_django.projections.collecting import rare_collections
 from rill_django.projections.connecting import ConnectionLost
 from rill_django.projections.lanes import Lane
 from rill_django.projections.live import is_as_asked_for
@@ -88,6 +89,7 @@ class ProjectionWorker:
         lanes = {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up}
         return lanes | self._upgrades.stopped
 
+    @rare_collections()
     def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
         """Run until ``stop`` is set; a batch that has begun is finished.
 
@@ -114,6 +116,7 @@ class ProjectionWorker:
                 self._leave_old_connections()
                 stop.wait(interval)
 
+    @rare_collections()
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply, but for projections that stand still."""
         self._head_seen = -1

@@ -43,4 +43,6 @@ class SplitDeparture(Row):
 
 
 class FreeDeparture(Row):
-    """Kept by free handlers."""
+    """Kept by free handlers, which find it by its stream, as the peer's find theirs by its id."""
+
+    stream = models.CharField(max_length=255, primary_key=True)

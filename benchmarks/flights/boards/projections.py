@@ -21,9 +21,7 @@ class SplitBoard(DepartureBoard):
 
 def row(event: RecordedEvent) -> QuerySet[FreeDeparture]:
     """Return the row of the event's flight."""
-    return FreeDeparture.objects.filter(
-        carrier=event.carrier, number=event.number, date=event.date, origin=event.origin
-    )
+    return FreeDeparture.objects.filter(stream=event.stream)
 
 
 class FreeBoard(Projection):
@@ -34,6 +32,7 @@ class FreeBoard(Projection):
     @on(Flight.scheduled)
     def scheduled(self, event: RecordedEvent) -> Any:
         FreeDeparture.objects.create(
+            stream=event.stream,
             carrier=event.carrier,
             number=event.number,
             date=event.date,

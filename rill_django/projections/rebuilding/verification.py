@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.collecting import rare_collections
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import standing_still
 from rill_django.projections.live import live_checkpoints
@@ -39,6 +40,7 @@ from rill_django.store.protocol import EventStore
 FIRST_ROWS = 20
 
 
+@rare_collections()
 def verify(
     projection: Projection,
     *,

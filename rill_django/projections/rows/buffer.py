@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from rill_django.domain.errors import RillError
@@ -91,7 +92,7 @@ class RowBuffer(Session):
             return
         read = self._read_keys(events)
         self._prepare()
-        self._load({key for keys in read for key in keys if key not in self._entries})
+        self._load(set(chain.from_iterable(read)).difference(self._entries))
         for event, keys in zip(events, read, strict=True):
             for key in keys:
                 self._handle(event, key)

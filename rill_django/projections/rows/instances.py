@@ -70,7 +70,8 @@ class Instances:
             values.update(attributes)
             for name, field in made:
                 values[name] = _literal_default(field)
-            values.update(zip(self._layout.key_names, key, strict=True))
+            for name, value in zip(self._layout.key_names, key, strict=True):
+                values[name] = value
             return row
         literals = {
             column.name: _literal_default(column.field)

@@ -156,7 +156,7 @@ class RowKeys:
             return self._settle_all(*values)
 
     def _settle_all(self, *values: Any) -> Key:
-        settled = tuple([one.settle(value) for one, value in zip(self._columns, values)])
+        settled = tuple([one.settle(it) for one, it in zip(self._columns, values, strict=True)])
         if all(map(is_, settled, values)) and None not in settled:
             return settled  # As most are; for the others it has to be found out what they are.
         return tuple(map(self._settle, self._columns, values))

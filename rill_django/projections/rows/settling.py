@@ -61,12 +61,7 @@ def quick_texts(field: AnyField, connection: BaseDatabaseWrapper, otherwise: Set
     longest: int = getattr(field, "max_length", None) or sys.maxsize
 
     def settle(value: Any) -> Any:
-        if (
-            type(value) is str
-            and len(value) <= longest
-            and value.isascii()
-            and "\0" not in value
-        ):
+        if type(value) is str and len(value) <= longest and value.isascii() and "\0" not in value:
             return value
         return otherwise(value)
 

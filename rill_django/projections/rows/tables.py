@@ -15,7 +15,7 @@ from rill_django.projections.rows.frozen import Frozen
 from rill_django.projections.rows.instances import Instances
 from rill_django.projections.rows.layout import Layout, getter
 
-I = TypeVar("I")
+T = TypeVar("T")
 
 KEYS_PER_QUERY = 200
 """Rows with a key of several fields that are asked for at once: SQLite takes 1,000 terms."""
@@ -173,7 +173,7 @@ def _frozen(values: Values, indexes: Sequence[int]) -> Values:
     return tuple(snapshot)
 
 
-def chunks(items: Iterable[I], size: int) -> Iterator[list[I]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Cut into lists of at most ``size``."""
     left = iter(items)
     while some := list(islice(left, size)):
