@@ -41,6 +41,13 @@ class OurAirport(Airport, Protocol):
     def read(self) -> int:
         """Read the whole log into typed events, and return how many there were."""
 
+    def handle(self, projection: str, events: int) -> float:
+        """Give the log's first events to the projection's handlers, in one transaction, and no more.
+
+        Returns:
+            Seconds, without reading them.
+        """
+
     def rebuild(self, projection: str, workers: int) -> None:
         """Make a projection's rows anew, as ``manage.py rebuild_projections`` does."""
 

@@ -101,6 +101,20 @@ class Rill:
         """See `OurAirport`."""
         return sum(1 for _ in self._store.read())
 
+    def handle(self, projection: str, events: int) -> float:
+        """See `OurAirport`."""
+        from django.db import transaction
+
+        from rill_django.projections.registry import current_projections
+
+        (found,) = current_projections().named([projection])
+        read = list(self._store.read().limit(events))
+        begin = time.monotonic()
+        with transaction.atomic():
+            for event in read:
+                found.handlers[event.type](found, event)
+        return time.monotonic() - begin
+
     def rebuild(self, projection: str, workers: int) -> None:
         """See `OurAirport`."""
         from rill_django.projections.rebuild import rebuild

@@ -21,6 +21,7 @@ EVENTS_PER_FLIGHT = 3
 
 GROWTH = "growth in its second half"
 READING, ONE_WORKER, ONE_PROJECTION = "reading", "one worker", "one projection"
+ORM_ALONE = "Django's ORM alone"
 
 
 def read(airport: OurAirport, size: int, tag: str) -> Figures:
@@ -66,6 +67,13 @@ def catch_up_free(airport: Airport, size: int, tag: str) -> Figures:
     airport.forget([FREE_BOARD])
     reached, seconds = airport.catch_up([FREE_BOARD], min(events, EVENTS_PER_FLIGHT * size))
     return {"seconds": seconds, "events": reached}
+
+
+def handle_free(airport: OurAirport, size: int, tag: str) -> Figures:
+    """Make the same statements with nothing around them: no reading, no batches, no checkpoint."""
+    events = min(airport.record(size), EVENTS_PER_FLIGHT * size)
+    airport.forget([FREE_BOARD])
+    return {"seconds": airport.handle(FREE_BOARD, events), "events": events}
 
 
 def rebuild(airport: OurAirport, size: int, tag: str) -> Figures:
@@ -138,6 +146,7 @@ FLIGHT_WORKS = (
         catch_up_free,
         FEW,
         {"eventsourcing": 2.0},
+        beside={ORM_ALONE: handle_free},
         domain=FLIGHTS,
         contestants=("rill", "eventsourcing"),
         most_rounds=3,
