@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 
 from django.db import transaction
 
@@ -15,7 +13,6 @@ from rill_django.projections.advancing import advance
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import raise_if_connection_is_lost
-from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.lanes import Lane
 from rill_django.projections.live import (
@@ -24,7 +21,7 @@ from rill_django.projections.live import (
     replace_live_checkpoints,
 )
 from rill_django.projections.pace import pause_after
-from rill_django.projections.partitioning import partition_of
+from rill_django.projections.parking import Parking
 from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.running import Progress
@@ -196,7 +193,7 @@ def _leave_to_commands(projection: Projection) -> None:
 
 def _split_anew(projection: Projection, position: int) -> None:
     replace_live_checkpoints(projection, position=position, version=projection.version)
-    _move_parked(projection)
+    Parking(projection, projection.partitions).renumber()
     if position:
         logger.info(
             "projection %s is split into %d partitions at position %d",
@@ -204,20 +201,3 @@ def _split_anew(projection: Projection, position: int) -> None:
             projection.partitions,
             position,
         )
-
-
-def _move_parked(projection: Projection) -> None:
-    """Number parked events by the partition that their key is in now."""
-    manager = ParkedEvent.objects.using(projection.using)
-    parked = manager.filter(projection=projection.name).order_by("position", "partition")
-    moved, merged = [], []
-    for _, rows in groupby(parked, key=attrgetter("position")):
-        (first, *others) = together = list(rows)
-        # Several are parts of one event, with different keys. They may be in the same partition now.
-        first.keys = sorted({key for one in together for key in one.keys})
-        first.error = next((one.error for one in together if one.error), "")
-        first.partition = partition_of(first.keys[0] if first.keys else "", projection.partitions)
-        moved.append(first)
-        merged += [one.pk for one in others]
-    manager.filter(pk__in=merged).delete()
-    manager.bulk_update(moved, ("partition", "keys", "error"), batch_size=100)

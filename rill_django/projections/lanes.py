@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 
 from django.db import connections, transaction
@@ -17,9 +14,9 @@ from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.connecting import raise_if_connection_is_lost
-from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
+from rill_django.projections.parking import Parking
 from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
@@ -67,6 +64,7 @@ class Lane:
         self.partition = partition
         self.partitions = of or projection.partitions
         self.pace = Pace(batch_size)
+        self._parking = Parking(projection, self.partitions)
         self._tries = tries
         self._failures = 0
         self._kept: _Kept | None = None
@@ -166,7 +164,7 @@ class Lane:
                 return False
             events = batch.events
             if self.projection.on_error is OnError.PARK:
-                events = self._park_those_behind(events)
+                events = self._parking.free(events)
             session = self._session_at(checkpoint, kept)
             session.apply(events)
             session.flush()
@@ -205,38 +203,6 @@ class Lane:
         )
         return found
 
-    def _park_those_behind(self, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
-        """Park the events whose key has one waiting; return the others."""
-        parked = ParkedEvent.objects.using(self.projection.using).filter(
-            projection=self.projection.name
-        )
-        waiting = {key for keys in parked.values_list("keys", flat=True) for key in keys}
-        if not waiting:
-            return list(events)
-        free = []
-        for _, group in groupby(events, key=attrgetter("position")):
-            together = list(group)
-            keys = self._keys_of(together)
-            if waiting.isdisjoint(keys):
-                free.extend(together)
-            else:
-                waiting.update(keys)
-                self._park(together, "")
-        return free
-
-    def _keys_of(self, events: Iterable[RecordedEvent]) -> list[str]:
-        return sorted({key for event in events for key in self.projection.keys_of(event)})
-
-    def _park(self, events: Sequence[RecordedEvent], error: str) -> None:
-        ParkedEvent.objects.using(self.projection.using).create(
-            projection=self.projection.name,
-            partition=self.partition,
-            position=events[0].position or 0,
-            event=events[0].identity,
-            keys=self._keys_of(events),
-            error=error,
-        )
-
     def _deal_with(self, batch: Batch, error: Exception) -> bool:
         """Try the event again later, or give it up: park it, or stop."""
         self._failures += 1
@@ -254,7 +220,7 @@ class Lane:
             if checkpoint is None:
                 return False
             if parks:
-                self._park(batch.events, details)
+                self._parking.park(batch.events, details)
                 checkpoint.move_to(batch.end)
             else:
                 checkpoint.stop(event, details)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import inf
 
 from rill_django.projections.batches import Batch
 from rill_django.projections.rebuilding.places import Place
@@ -26,10 +27,17 @@ def apply_for_a_while(
     """
     until = time.monotonic() + seconds
     with place.building():
-        skipped = skipped_positions(place.projection)
+        return apply_up_to(place, session, batch, read, head=head, until=until)
+
+
+def apply_up_to(
+    place: Place, session: Session, batch: Batch, read: Read, *, head: int, until: float = inf
+) -> int:
+    """Do the same, with the clock's time at which no more is begun, wherever the rows are now."""
+    skipped = skipped_positions(place.projection)
+    session.apply(without(batch.events, skipped))
+    while batch.end < head and time.monotonic() < until:
+        batch = read(batch.end)
         session.apply(without(batch.events, skipped))
-        while batch.end < head and time.monotonic() < until:
-            batch = read(batch.end)
-            session.apply(without(batch.events, skipped))
-        session.flush()
+    session.flush()
     return batch.end

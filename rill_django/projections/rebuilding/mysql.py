@@ -76,7 +76,7 @@ class MySQLPlace(ShadowingPlace):
                     cursor.execute(f"ALTER TABLE {aside} RENAME TO {live}")
                 raise
 
-    def finish(self, apply_rest: Callable[[], None]) -> None:
+    def finish(self, apply_rest: Callable[[], object]) -> None:
         """See `Place.finish`."""
         with self.connection.constraint_checks_disabled(), self.connection.cursor() as cursor:
             # Rows may refer to each other in any order; all of them go and all of them come.

@@ -6,18 +6,14 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db import InterfaceError, OperationalError
 
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
-from rill_django.projections.held import ParkedEvent
 from rill_django.projections.observing import Outcome, observe_failure
-from rill_django.projections.partitioning import partition_of
+from rill_django.projections.parking import Parking, Place
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
-
-_BESIDE = " (beside)"
 
 
 class ParkingBeside:
@@ -32,78 +28,40 @@ class ParkingBeside:
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
         self._is_on = projection.on_error is OnError.PARK
-        self._failures: Counter[str] = Counter()
-
-    def _parked(self, suffix: str = _BESIDE) -> QuerySet[ParkedEvent]:
-        rows: QuerySet[ParkedEvent] = ParkedEvent.objects.using(self._projection.using)
-        found: QuerySet[ParkedEvent] = rows.filter(projection=f"{self._projection.name}{suffix}")
-        return found
+        self._name = f"{projection.name} (beside)"
+        self._live = Parking(projection, projection.partitions)
+        self._beside = Parking(projection, projection.partitions, name=self._name)
+        self._failures: Counter[Place] = Counter()
+        self._given_up: dict[Place, str] = {}
 
     def session(self, inner: Session) -> Session:
         """Return a session that applies only what no parked event of the same key is before."""
         return _Parking(inner, self) if self._is_on else inner
 
     def free(self, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
-        """Park the events whose key has one waiting from before, in this transaction; return the others."""
-        waiting: dict[str, int] = {}
-        parked = set()
-        for position, keys in self._parked().order_by("position").values_list("position", "keys"):
-            parked.add(position)
-            for key in keys:
-                waiting.setdefault(key, position)
-        if not parked:
-            return list(events)
-        free = []
-        for event in events:
-            position = event.position or 0
-            keys = self._projection.keys_of(event)
-            if position in parked:
-                continue
-            if any(waiting.get(key, position) < position for key in keys):
-                self._park(event, "")
-                parked.add(position)
-                for key in keys:
-                    waiting.setdefault(key, position)
-            else:
-                free.append(event)
-        return free
+        """Park what was given up, and what is behind it, in this transaction; return the others."""
+        return self._beside.free(events, self._given_up)
 
     def park(self, error: HandlerFailed) -> bool:
-        """Note that an event has failed; return whether it can be gone on without it, or tried again."""
+        """Note that an event has failed; return whether it can be tried again, or gone on without it."""
         if not self._is_on or isinstance(error.__cause__, (OperationalError, InterfaceError)):
             return False  # A lost connection says nothing against the event.
-        event = error.event
-        self._failures[event.identity] += 1
-        if self._failures[event.identity] < configuration().handler_tries:
-            return True
-        with transaction.atomic(using=self._projection.using):
-            self._park(event, "".join(traceback.format_exception(error)))
-        observe_failure(
-            f"{self._projection.name}{_BESIDE}", event.identity, error, outcome=Outcome.PARKED
-        )
+        place = self._beside.place_of(error.event)
+        self._failures[place] += 1
+        if self._failures[place] >= configuration().handler_tries:
+            self._given_up[place] = "".join(traceback.format_exception(error))
+            observe_failure(self._name, error.event.identity, error, outcome=Outcome.PARKED)
         return True
-
-    def _park(self, event: RecordedEvent, error: str) -> None:
-        self._parked().create(
-            projection=f"{self._projection.name}{_BESIDE}",
-            position=event.position or 0,
-            event=event.identity,
-            keys=sorted(self._projection.keys_of(event)),
-            error=error,
-        )
 
     def swap(self, position: int) -> None:
         """Have them be those of the live rows, up to this position; in the transaction of the swap."""
-        self._parked("").filter(position__lte=position).delete()
-        for one in self._parked():
-            one.projection = self._projection.name
-            key = one.keys[0] if one.keys else ""
-            one.partition = partition_of(key, max(self._projection.partitions, 1))
-            one.save(update_fields=("projection", "partition"))
+        self._live.parked.filter(position__lte=position).delete()
+        self._beside.renumber()  # They may be from a run of a release with other partitions.
+        self._beside.parked.update(projection=self._projection.name)
 
     def remove(self) -> None:
         """Forget them: the rows beside are made anew, or not at all."""
-        self._parked().delete()
+        self._beside.parked.delete()
 
 
 class _Parking(Session):

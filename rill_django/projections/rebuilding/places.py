@@ -108,7 +108,7 @@ class Place(ABC):
         return nullcontext()
 
     @abstractmethod
-    def finish(self, apply_rest: Callable[[], None]) -> None:
+    def finish(self, apply_rest: Callable[[], object]) -> None:
         """Apply the last events, and replace the live rows.
 
         Inside a transaction that holds the live checkpoints. The tables beside are gone afterwards.

@@ -216,7 +216,7 @@ class PostgreSQLPlace(Place):
             sessions = ", ".join(str(pid) for (pid,) in cursor.fetchall())
             return f"sessions with an old snapshot to end: {sessions}" if sessions else ""
 
-    def finish(self, apply_rest: Callable[[], None]) -> None:
+    def finish(self, apply_rest: Callable[[], object]) -> None:
         """See `Place.finish`."""
         with self.building():
             apply_rest()

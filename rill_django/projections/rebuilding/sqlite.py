@@ -96,7 +96,7 @@ class SQLitePlace(ShadowingPlace):
         finally:
             connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]
 
-    def finish(self, apply_rest: Callable[[], None]) -> None:
+    def finish(self, apply_rest: Callable[[], object]) -> None:
         """See `Place.finish`."""
         with self.building():
             apply_rest()

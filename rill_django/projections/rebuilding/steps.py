@@ -18,7 +18,7 @@ from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import HandlerFailed, Projection
-from rill_django.projections.rebuilding.applying import apply_for_a_while
+from rill_django.projections.rebuilding.applying import apply_for_a_while, apply_up_to
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.dividing import divide, find_left, gather
 from rill_django.projections.rebuilding.errors import (
@@ -35,8 +35,6 @@ from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
     move_live_checkpoints,
     read_readable,
-    skipped_positions,
-    without,
 )
 from rill_django.projections.running import Progress, Stop
 from rill_django.projections.sessions import Session
@@ -285,18 +283,9 @@ class Rebuild:
         if self._only_upwards and any(one.version > self.projection.version for one in live):
             raise NewerRows(f"{self.projection.name} has rows of a newer version meanwhile.")
         target = max(head, *(one.position for one in live)) if live else head
-        skipped = skipped_positions(self.projection)
-
-        def apply_rest() -> None:
-            rest = batch
-            session.apply(without(rest.events, skipped))
-            while rest.end < target:
-                rest = self._read(rest.end, target)
-                session.apply(without(rest.events, skipped))
-            session.flush()
-
+        read = partial(self._read, head=target)
         with self._patience.asking("those who use the tables"):
-            self._place.finish(apply_rest)
+            self._place.finish(partial(apply_up_to, self._place, session, batch, read, head=target))
         move_live_checkpoints(self.projection, target)
         self._bookmark.remove()
         self._parking.swap(target)

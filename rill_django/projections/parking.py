@@ -1,0 +1,123 @@
+"""Parking: events that cannot be applied wait, and those of the same key behind them; others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from django.db.models import QuerySet
+
+from rill_django.domain.records import RecordedEvent
+from rill_django.projections.held import ParkedEvent
+from rill_django.projections.partitioning import partition_for, partition_of
+from rill_django.projections.projection import Projection
+
+Place = tuple[int, int]
+"""Position and partition: what is parked as one, also if it is an event that was upcast to several."""
+
+
+class Parking:
+    """What a projection has parked, and parks.
+
+    Args:
+        projection: whose events.
+        of: the number of its partitions.
+        name: under which they are parked; default: the projection's.
+    """
+
+    def __init__(self, projection: Projection, of: int, *, name: str | None = None) -> None:
+        self._projection = projection
+        self._of = of
+        self._name = name or projection.name
+
+    @property
+    def parked(self) -> QuerySet[ParkedEvent]:
+        """What waits."""
+        rows: QuerySet[ParkedEvent] = ParkedEvent.objects.using(self._projection.using)
+        found: QuerySet[ParkedEvent] = rows.filter(projection=self._name)
+        return found
+
+    def place_of(self, event: RecordedEvent) -> Place:
+        """Return where an event waits, if it has to."""
+        partition = partition_for(self._projection, event, self._of) if self._of > 1 else 0
+        return event.position or 0, partition
+
+    def free(
+        self, events: Iterable[RecordedEvent], given_up: Mapping[Place, str] | None = None
+    ) -> list[RecordedEvent]:
+        """Park the events whose key has one waiting from before, in this transaction; return the others.
+
+        Args:
+            events: the next ones of the log.
+            given_up: errors of events that are to be parked themselves.
+        """
+        given_up = given_up or {}
+        waiting: dict[str, int] = {}
+        parked: set[Place] = set()
+
+        def note(place: Place, keys: Iterable[str]) -> None:
+            parked.add(place)
+            for key in keys:
+                waiting.setdefault(key, place[0])
+
+        for position, partition, keys in self.parked.order_by("position").values_list(
+            "position", "partition", "keys"
+        ):
+            note((position, partition), keys)
+        if not parked and not given_up:
+            return list(events)
+        free: list[RecordedEvent] = []
+        for place, together in self._together(events):
+            if place in parked:
+                continue
+            keys = self.keys_of(together)
+            position = place[0]
+            if place in given_up or any(waiting.get(key, position) < position for key in keys):
+                self.park(together, given_up.get(place, ""))
+                note(place, keys)
+            else:
+                free += together
+        return free
+
+    def park(self, together: Sequence[RecordedEvent], error: str) -> None:
+        """Have an event wait, with all that it was upcast to in the same partition."""
+        position, partition = self.place_of(together[0])
+        self.parked.create(
+            projection=self._name,
+            partition=partition,
+            position=position,
+            event=together[0].identity,
+            keys=self.keys_of(together),
+            error=error,
+        )
+
+    def renumber(self) -> None:
+        """Number what waits by the partition that its key is in now."""
+        moved, merged = [], []
+        waiting = self.parked.order_by("position", "partition")
+        for _, rows in groupby(waiting, key=attrgetter("position")):
+            (first, *others) = together = list(rows)
+            # Several are parts of one event, with different keys. They may be in the same partition now.
+            first.keys = sorted({key for one in together for key in one.keys})
+            first.error = next((one.error for one in together if one.error), "")
+            first.partition = partition_of(
+                first.keys[0] if first.keys else "", self._projection.partitions
+            )
+            moved.append(first)
+            merged += [one.pk for one in others]
+        self.parked.filter(pk__in=merged).delete()
+        self.parked.bulk_update(moved, ("partition", "keys", "error"), batch_size=100)
+
+    def keys_of(self, events: Iterable[RecordedEvent]) -> list[str]:
+        """Return what the events are about, each once."""
+        return sorted({key for event in events for key in self._projection.keys_of(event)})
+
+    def _together(
+        self, events: Iterable[RecordedEvent]
+    ) -> Iterator[tuple[Place, list[RecordedEvent]]]:
+        for _, group in groupby(events, key=attrgetter("position")):
+            parts: dict[Place, list[RecordedEvent]] = {}
+            for event in group:
+                parts.setdefault(self.place_of(event), []).append(event)
+            yield from parts.items()
