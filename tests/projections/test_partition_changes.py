@@ -326,7 +326,10 @@ def test_a_split_waits_for_that_of_another_release(monkeypatch, partitions):
             Division(projection, DjangoEventStore()).step(found)
 
     at_once(two, three)
-    assert {one[1] for one in checkpoints()} == {3}
+    # Where MySQL finds a deadlock, the first one has to try again, and comes last.
+    last = {2, 3} if connection.vendor == "mysql" else {3}
+    (found,) = {one[1] for one in checkpoints()}
+    assert found in last
     catch_up()
     assert made.partitions == partitions
     assert movements() == {5}
