@@ -53,8 +53,8 @@ class Dialect:
     """How a time is read in the form that is the quickest to make a datetime of."""
     json_text = "{}"
     """How a JSON column is read as text."""
-    digest = "MD5(e.stream)"
-    """What `digest_of` gives, compared by bytes or letter by letter."""
+    in_share = "MD5(e.stream) >= %s AND MD5(e.stream) < %s"
+    """Whether an event is of one share of all streams; with `share_parameters`."""
     appends_in_one_statement: bool
     """Whether an append needs no transaction round it."""
     sequences_on_append: bool
@@ -121,6 +121,10 @@ class Dialect:
             if value.tzinfo is None
             else value.astimezone(timezone.utc)
         )
+
+    def share_parameters(self, selection: Selection) -> tuple[Any, ...]:
+        """Return what `in_share` asks for."""
+        return selection.share_bounds
 
     def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> Any:
         """Return a time in the form that this database compares its column with."""
@@ -225,13 +229,7 @@ class Dialect:
         if selection.from_version is not None:
             ask(f"e.version {onwards} %s", selection.from_version)
         if selection.share is not None:
-            # A digest takes longer than all the rest of a row: none for a bound that all keep to.
-            number, of = selection.share
-            first, beyond_last = selection.share_bounds
-            if number > 0:
-                ask(f"{self.digest} >= %s", first)
-            if number < of - 1:
-                ask(f"{self.digest} < %s", beyond_last)
+            ask(self.in_share, *self.share_parameters(selection))
         if selection.as_of is not None:
             ask("e.recorded_at <= %s", self.time_parameter(connection, selection.as_of))
         return conditions, parameters

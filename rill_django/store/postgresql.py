@@ -22,6 +22,7 @@ from rill_django.store.dialect import (
     Row,
     expected_versions,
 )
+from rill_django.store.selection import Selection
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 10_000
@@ -105,7 +106,8 @@ class PostgreSQL(Dialect):
 
     vendor = "postgresql"
     json_text = "{}::text"
-    digest = 'MD5(e.stream) COLLATE "C"'
+    # It takes a tenth of the time of MD5, and divides partitioned tables, so that it stays what it is.
+    in_share = "mod(hashtextextended(e.stream, 0) & 2147483647, %s) = %s"
     # Django's own way of reading times takes three times as long. Older Pythons cannot read the text.
     time_text = "{}::text" if sys.version_info >= (3, 11) else "{}"
     sequences_on_append = False
@@ -136,6 +138,11 @@ class PostgreSQL(Dialect):
         f"DROP TRIGGER IF EXISTS {EVENTS}_immutable ON {EVENTS}",
         f"DROP FUNCTION IF EXISTS {EVENTS}_refuse()",
     )
+
+    def share_parameters(self, selection: Selection) -> tuple[Any, ...]:
+        """See `Dialect.share_parameters`."""
+        number, of = selection.share or (0, 1)
+        return of, number
 
     @contextmanager
     def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:

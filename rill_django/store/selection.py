@@ -47,7 +47,8 @@ class Selection(msgspec.Struct, frozen=True):
     def share_bounds(self) -> tuple[str, str]:
         """Lowest digest of a stream's name that is in the share, and the first one beyond, as hex digits.
 
-        MD5 tells streams apart evenly, and every database has it.
+        MD5 tells streams apart evenly, and nearly every database has it. A store may divide its log in
+        another way, but always in the same.
         """
         number, of = self.share or (0, 1)
         low, beyond = (-(-one * _NUMBERS // of) for one in (number, number + 1))
@@ -55,10 +56,5 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def digest_of(stream: str) -> str:
-    """Return what says which share a stream is in."""
+    """Return what says which share a stream is in, by `Selection.share_bounds`."""
     return md5(stream.encode(), usedforsecurity=False).hexdigest()
-
-
-def share_of(stream: str, of: int) -> int:
-    """Return the number of the share that a stream is in, the same in every process and for ever."""
-    return int(digest_of(stream)[:_DIGITS], 16) * of // _NUMBERS

@@ -10,11 +10,7 @@ from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.places import Place
-from rill_django.projections.rebuilding.progress import (
-    read_readable,
-    skipped_positions,
-    without,
-)
+from rill_django.projections.rebuilding.progress import skipped_positions, without
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.store.protocol import EventStore
 
@@ -67,24 +63,17 @@ def _gather_some(
         marks = bookmark.lock_all()
         if not marks:
             raise RowsBesideLost(f"Somebody else has rebuilt {projection.name} meanwhile.")
-        position = min(one.position for one in marks)
         target = max(one.position for one in marks)
-        if position == target:
+        number, hindmost = min(enumerate(marks), key=lambda one: one[1].position)
+        if hindmost.position == target:
             divide(place, bookmark, target, 1)
             return target, True
-        shares = Shares(projection, len(marks))
-        reached = [one.position for one in marks]
-        batch = read_readable(store, projection, position, target, batch_size)
-        missing = [
-            event
-            for event in without(batch.events, skipped_positions(projection))
-            if (event.position or 0) > reached[shares.number_of(event)]
-        ]
+        batch = Shares(projection, len(marks)).read(
+            number, store, hindmost.position, target, batch_size
+        )
         with place.building():
             session = projection.session()
-            session.apply(missing)
+            session.apply(without(batch.events, skipped_positions(projection)))
             session.flush()
-        for mark in marks:
-            if mark.position < batch.end:
-                mark.move_to(batch.end)
+        hindmost.move_to(batch.end)
         return batch.end, False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch
 from rill_django.projections.partitioning import partition_for
@@ -13,7 +12,6 @@ from rill_django.projections.rebuilding.exact_keys import keeps_keys_apart
 from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.rows import RowProjection
 from rill_django.store.protocol import EventStore
-from rill_django.store.selection import share_of
 
 
 class Shares:
@@ -39,13 +37,8 @@ class Shares:
     @property
     def division(self) -> str:
         """What another process has to agree with to go on with a share; nothing if there is only one."""
-        return f"{self._of} shares of {'streams' if self.are_streams else 'keys'}" * (self._of > 1)
-
-    def number_of(self, event: RecordedEvent) -> int:
-        """Return the share that an event is in."""
-        if self.are_streams:
-            return share_of(event.stream, self._of)
-        return partition_for(self._projection, event, self._of)
+        by = "hashed streams" if self.are_streams else "keys"
+        return f"{self._of} shares of {by}" * (self._of > 1)
 
     def read(self, number: int, store: EventStore, position: int, head: int, size: int) -> Batch:
         """Read the next events of a share; see `read_readable`."""
@@ -53,7 +46,7 @@ class Shares:
             share = (number, self._of)
             return read_readable(store, self._projection, position, head, size, share=share)
         batch = read_readable(store, self._projection, position, head, size)
-        return batch.of(lambda event: self.number_of(event) == number)
+        return batch.of(lambda one: partition_for(self._projection, one, self._of) == number)
 
 
 def has_rows_by_stream(projection: Projection) -> bool:
