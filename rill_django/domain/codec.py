@@ -127,7 +127,7 @@ def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedE
             version=event.version,
         )
         upcasted = apply_upcasters(raw, registry.upcasters)
-        for one in upcasted:
+        for index, one in enumerate(upcasted):
             definition = registry.events.get(one.type)
             message: Any = (
                 UnknownEvent(data=one.data)
@@ -135,7 +135,7 @@ def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedE
                 else msgspec.convert(one.data, definition.payload.struct, str_keys=True)
             )
             kind: type[EventMessage] = type(message)
-            yield recorded_type(kind)(event, one.type, message, one.metadata)
+            yield recorded_type(kind)(event, one.type, message, one.metadata, index)
     except UnreadableEvent:
         raise
     except Exception as error:

@@ -73,12 +73,14 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
         stored: the event as the store holds it.
         type: full type name by today's code (after upcasting).
         message: the typed payload, or an `UnknownEvent`.
+        upcast_index: which of the events it is that an upcaster has made of the stored one, from 0.
     """
 
     stored: StoredEvent
     type: str
     message: EventMessage
     upcast_metadata: Mapping[str, Any] | None = None
+    upcast_index: int = 0
 
     @property
     def stream(self) -> str:
@@ -129,7 +131,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
             raise AttributeError(f"event {self.type} has no {name!r}; it has {fields}") from None
 
     def __reduce__(self) -> Any:
-        return _recorded, (self.stored, self.type, self.message, self.upcast_metadata)
+        return _recorded, tuple(getattr(self, name) for name in RecordedEvent.__struct_fields__)
 
     def __repr__(self) -> str:
         place = "" if self.position is None else f" at {self.position}"
@@ -159,10 +161,10 @@ def _recorded(
     stored: StoredEvent,
     type: str,
     message: EventMessage,
-    upcast_metadata: Mapping[str, Any] | None,
+    *upcast: Any,
 ) -> RecordedEvent:
     """Make a pickled event again; its own type cannot be named."""
-    return recorded_type(message.__class__)(stored, type, message, upcast_metadata)
+    return recorded_type(message.__class__)(stored, type, message, *upcast)
 
 
 @lru_cache(maxsize=1024)
@@ -179,5 +181,5 @@ def decode_metadata(metadata: bytes) -> dict[str, Any]:
 _object = msgspec.json.Decoder(dict[str, Any])
 
 RESERVED_EVENT_FIELDS = frozenset(
-    name for name in dir(RecordedEvent) if not name.startswith("_") and name != "upcast_metadata"
+    name for name in dir(RecordedEvent) if not name.startswith(("_", "upcast_"))
 )

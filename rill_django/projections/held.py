@@ -14,6 +14,8 @@ class ParkedEvent(models.Model):
     partition = models.PositiveSmallIntegerField(_("partition"), default=0)
     position = models.BigIntegerField(_("position"))
     event = models.CharField(_("event"), max_length=300)
+    # Which of the events that it is upcast to; null: all of them.
+    parts = models.JSONField(_("parts"), null=True)
     keys = models.JSONField(_("keys"))
     error = models.TextField(_("error"), blank=True)
     parked_at = models.DateTimeField(_("parked at"), default=timezone.now)
@@ -39,6 +41,8 @@ class SkippedEvent(models.Model):
     projection = models.CharField(_("projection"), max_length=255)
     position = models.BigIntegerField(_("position"))
     event = models.CharField(_("event"), max_length=300)
+    # As for a parked event.
+    parts = models.JSONField(_("parts"), null=True)
     error = models.TextField(_("error"), blank=True)
     reason = models.TextField(_("reason"))
     skipped_at = models.DateTimeField(_("skipped at"), default=timezone.now)

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from django.db import transaction
 
 from rill_django.domain.codec import decode_events
-from rill_django.domain.errors import RillError
+from rill_django.domain.errors import RillError, UnreadableEvent
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
-from rill_django.projections.checkpoint import State
+from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.projections.live import live_checkpoints
+from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.bookmark import stopped_beside
 from rill_django.store.orm import DjangoEventStore
@@ -92,11 +93,9 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
     with transaction.atomic(using=using):
         checkpoints = live_checkpoints(projection, lock=True)
         parked = ParkedEvent.objects.using(using).filter(projection=projection.name, event=event)
-        first = parked.order_by("position").first()
-        if first is not None:
-            position, error = first.position, first.error
-            parked.delete()
-        else:
+        left_out = [(one.position, one.parts, one.error) for one in parked.order_by("position")]
+        parked.delete()
+        if not left_out:
             # A new version's rows that could not be built are made anew without it.
             checkpoints += stopped_beside(projection)
             at = next((one for one in checkpoints if event and one.failed_event == event), None)
@@ -104,15 +103,26 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
                 raise NothingToSkip(
                     f"{projection.name} neither stands still at {event!r} nor has it parked."
                 )
-            position, error = _position_of(event), at.error
+            position = _position_of(event)
+            parts = _parts_in(projection, at, position, DjangoEventStore())
+            left_out = [(position, parts, at.error)]
             if at.is_beside:
                 at.delete()
             else:
                 at.move_to(position)
-        skipped: SkippedEvent = SkippedEvent.objects.using(using).create(
-            projection=projection.name, position=position, event=event, error=error, reason=reason
-        )
-        return skipped
+        manager = SkippedEvent.objects.using(using)
+        skipped: list[SkippedEvent] = [
+            manager.create(
+                projection=projection.name,
+                position=position,
+                event=event,
+                parts=parts,
+                error=error,
+                reason=reason,
+            )
+            for position, parts, error in left_out
+        ]
+        return skipped[0]
 
 
 def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> str | None:
@@ -126,13 +136,38 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
 
 
 def _read(projection: Projection, waiting: ParkedEvent, store: EventStore) -> list[RecordedEvent]:
-    """Return the event, or what it is upcast to; without parts that another partition has applied."""
-    stored = store.read().after(waiting.position - 1).limit(1).stored()
-    events = list(decode_events(stored, current_registry()))
+    """Return the event, or the parts of what it is upcast to that wait."""
+    events = _events_at(waiting.position, store)
+    if waiting.parts is not None and all(part < len(events) for part in waiting.parts):
+        return [events[part] for part in waiting.parts]
+    # By an upcaster that is another one now, or parked by a release that did not note the parts.
     keys = set(waiting.keys)
     if not keys or not keys.issubset(key for one in events for key in projection.keys_of(one)):
         return events  # What failed may have been the key.
     return [one for one in events if not keys.isdisjoint(projection.keys_of(one))]
+
+
+def _events_at(position: int, store: EventStore) -> list[RecordedEvent]:
+    stored = store.read().after(position - 1).limit(1).stored()
+    return list(decode_events(stored, current_registry()))
+
+
+def _parts_in(
+    projection: Projection, checkpoint: Checkpoint, position: int, store: EventStore
+) -> list[int] | None:
+    """Return which parts of an event are those of a checkpoint's partition; ``None``: all."""
+    if checkpoint.partitions < 2 or checkpoint.is_beside:
+        return None
+    try:
+        events = _events_at(position, store)
+    except UnreadableEvent:
+        return None
+    of = checkpoint.partitions
+    return [
+        one.upcast_index
+        for one in events
+        if partition_for(projection, one, of) == checkpoint.partition
+    ]
 
 
 def _position_of(event: str) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 from django.db.models import QuerySet
 
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.held import ParkedEvent
+from rill_django.projections.left_out import LeftOut
 from rill_django.projections.partitioning import partition_for, partition_of
 from rill_django.projections.projection import Projection
 
@@ -54,28 +55,21 @@ class Parking:
         """
         given_up = given_up or {}
         waiting: dict[str, int] = {}
-        parked: set[Place] = set()
-
-        def note(place: Place, keys: Iterable[str]) -> None:
-            parked.add(place)
-            for key in keys:
-                waiting.setdefault(key, place[0])
-
-        for position, partition, keys in self.parked.order_by("position").values_list(
-            "position", "partition", "keys"
-        ):
-            note((position, partition), keys)
-        if not parked and not given_up:
+        rows = list(self.parked.order_by("position").values_list("position", "parts", "keys"))
+        if not rows and not given_up:
             return list(events)
+        for position, _, keys in rows:
+            for key in keys:
+                waiting.setdefault(key, position)
+        parked = LeftOut((position, parts) for position, parts, _ in rows)
         free: list[RecordedEvent] = []
-        for place, together in self._together(events):
-            if place in parked:
-                continue
-            keys = self.keys_of(together)
+        for place, together in self._together(parked.without(list(events))):
             position = place[0]
+            keys = self.keys_of(together)
             if place in given_up or any(waiting.get(key, position) < position for key in keys):
                 self.park(together, given_up.get(place, ""))
-                note(place, keys)
+                for key in keys:
+                    waiting.setdefault(key, position)
             else:
                 free += together
         return free
@@ -88,26 +82,29 @@ class Parking:
             partition=partition,
             position=position,
             event=together[0].identity,
+            parts=[one.upcast_index for one in together],
             keys=self.keys_of(together),
             error=error,
         )
 
     def renumber(self) -> None:
         """Number what waits by the partition that its key is in now."""
-        moved, merged = [], []
-        waiting = self.parked.order_by("position", "partition")
-        for _, rows in groupby(waiting, key=attrgetter("position")):
-            (first, *others) = together = list(rows)
-            # Several are parts of one event, with different keys. They may be in the same partition now.
-            first.keys = sorted({key for one in together for key in one.keys})
-            first.error = next((one.error for one in together if one.error), "")
-            first.partition = partition_of(
-                first.keys[0] if first.keys else "", self._projection.partitions
-            )
-            moved.append(first)
-            merged += [one.pk for one in others]
-        self.parked.filter(pk__in=merged).delete()
-        self.parked.bulk_update(moved, ("partition", "keys", "error"), batch_size=100)
+        rows = list(self.parked.order_by("position", "partition"))
+        numbers = [partition_of(one.keys[0] if one.keys else "", self._of) for one in rows]
+        if numbers == [one.partition for one in rows]:
+            return
+        moved: dict[Place, ParkedEvent] = {}
+        for one, number in zip(rows, numbers, strict=True):
+            one.pk, one.partition = None, number
+            first = moved.setdefault((one.position, number), one)
+            if first is not one:
+                # Parts of one event, which were in two partitions and are in one now.
+                first.keys = sorted({*first.keys, *one.keys})
+                both = [parts for parts in (first.parts, one.parts) if parts is not None]
+                first.parts = sorted({*chain(*both)}) if len(both) == 2 else None
+                first.error = first.error or one.error
+        self.parked.delete()
+        self.parked.bulk_create(moved.values())
 
     def keys_of(self, events: Iterable[RecordedEvent]) -> list[str]:
         """Return what the events are about, each once."""

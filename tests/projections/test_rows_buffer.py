@@ -1,9 +1,13 @@
 """What is loaded, written and kept in memory by a `RowProjection`."""
 
+import gc
+import weakref
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.apps import apps
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models.signals import post_init
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -336,3 +340,67 @@ def test_tables_are_found_by_the_search_path():
         assert list(Branch.objects.values_list("owner", "accounts")) == [("y", 2)]
         cursor.execute("SET LOCAL search_path TO public")
     assert list(Branch.objects.values_list("owner", "accounts")) == [("x", 1)]
+
+
+def test_an_error_that_is_noted_on_a_row_keeps_no_rows_in_memory():
+    def fail(row):
+        try:
+            raise ValueError("cannot")
+        except ValueError as error:
+            row.error = error
+            raise
+
+    session = projection_of(Balance).session()
+    gone = weakref.ref(session)
+    with pytest.raises(HandlerFailed):
+        session.apply([do("1"), do("1", fail)])
+    del session
+    gc.collect()
+    assert gone() is None
+
+
+class OwnFloat(models.FloatField):
+    """A kind of field that nobody knows."""
+
+
+class Padded(models.CharField):
+    """Of a fixed length."""
+
+    def db_type(self, connection):
+        return f"char({self.max_length})"
+
+
+@contextmanager
+def table_of(name, **fields):
+    """A model with its table."""
+    made = type(name, (models.Model,), {"__module__": "tests.bank.models", **fields})
+    with connection.schema_editor() as editor:
+        editor.create_model(made)
+    try:
+        yield made
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(made)
+        apps.all_models["bank"].pop(name.lower())
+        apps.clear_cache()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="others do not take a NaN")
+def test_a_nan_of_an_unknown_kind_has_not_changed():
+    number = models.CharField(max_length=5, primary_key=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    with table_of("Odd", number=number, real=OwnFloat(null=True), changed_at=changed_at) as odd:
+        projection = projection_of(odd)
+        projection.apply([do("1", lambda row: setattr(row, "real", float("nan")))])
+        assert verbs(lambda: projection.apply([do("1")])) == ["SELECT"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_of_a_fixed_length():
+    number, count = Padded(max_length=10, primary_key=True), models.IntegerField(default=0)
+    with table_of("Fixed", number=number, count=count) as fixed:
+        projection = projection_of(fixed)
+        for _ in range(2):
+            projection.apply([do("abcdefghij", lambda row: setattr(row, "count", row.count + 1))])
+        assert list(fixed.objects.values_list()) == [("abcdefghij", 2)]

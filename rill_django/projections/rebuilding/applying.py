@@ -7,8 +7,8 @@ from collections.abc import Callable
 from math import inf
 
 from rill_django.projections.batches import Batch
+from rill_django.projections.left_out import skipped
 from rill_django.projections.rebuilding.places import Place
-from rill_django.projections.rebuilding.progress import skipped_positions, without
 from rill_django.projections.sessions import Session
 
 Read = Callable[[int], Batch]
@@ -34,10 +34,10 @@ def apply_up_to(
     place: Place, session: Session, batch: Batch, read: Read, *, head: int, until: float = inf
 ) -> int:
     """Do the same, with the clock's time at which no more is begun, wherever the rows are now."""
-    skipped = skipped_positions(place.projection)
-    session.apply(without(batch.events, skipped))
+    left_out = skipped(place.projection)
+    session.apply(left_out.without(batch.events))
     while batch.end < head and time.monotonic() < until:
         batch = read(batch.end)
-        session.apply(without(batch.events, skipped))
+        session.apply(left_out.without(batch.events))
     session.flush()
     return batch.end

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.left_out import skipped
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.places import Place
-from rill_django.projections.rebuilding.progress import skipped_positions, without
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.store.protocol import EventStore
 
@@ -73,7 +73,7 @@ def _gather_some(
         )
         with place.building():
             session = projection.session()
-            session.apply(without(batch.events, skipped_positions(projection)))
+            session.apply(skipped(projection).without(batch.events))
             session.flush()
         hindmost.move_to(batch.end)
         return batch.end, False

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.conf import configuration
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
+from rill_django.projections.left_out import skipped
 from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
@@ -16,8 +17,6 @@ from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
     move_live_checkpoints,
     read_readable,
-    skipped_positions,
-    without,
 )
 from rill_django.projections.running import Progress, Stop
 from rill_django.store.deadlocks import begun_anew
@@ -78,7 +77,7 @@ def _rebuild(
             head = keep_commands_out(projection, store, head)
         live = live_checkpoints(projection, lock=True)
         head = max(head, *(one.position for one in live)) if live else head
-        skipped = skipped_positions(projection)
+        left_out = skipped(projection)
         projection.clear()
         session = projection.session(is_empty=True)
         position = 0
@@ -86,7 +85,7 @@ def _rebuild(
             if stop is not None and stop.is_set():
                 raise RebuildInterrupted(projection.name, position, is_kept=False)
             batch = read_readable(store, projection, position, head, size)
-            session.apply(without(batch.events, skipped))
+            session.apply(left_out.without(batch.events))
             position = batch.end
             if progress is not None:
                 progress(projection.name, position, head)

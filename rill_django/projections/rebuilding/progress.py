@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
-from rill_django.domain.records import RecordedEvent
 from rill_django.projections.batches import Batch, read_batch
-from rill_django.projections.held import SkippedEvent
+from rill_django.projections.left_out import skipped
 from rill_django.projections.live import (
     live_checkpoints,
     parts_of,
@@ -32,12 +29,6 @@ def move_live_checkpoints(projection: Projection, position: int) -> None:
         checkpoint.move_to(position)
 
 
-def skipped_positions(projection: Projection) -> frozenset[int]:
-    """Return the positions of events that somebody has decided to leave out."""
-    skipped = SkippedEvent.objects.using(projection.using).filter(projection=projection.name)
-    return frozenset(skipped.values_list("position", flat=True))
-
-
 def read_readable(
     store: EventStore,
     projection: Projection,
@@ -54,12 +45,7 @@ def read_readable(
     """
     batch = read_batch(store, [projection], position, head, size, share=share).up_to(head)
     if batch.unreadable is not None:
-        if batch.end not in skipped_positions(projection):
+        if batch.end not in skipped(projection):
             raise batch.unreadable
         return Batch(position, (), batch.end)
     return batch
-
-
-def without(events: Sequence[RecordedEvent], left_out: Collection[int]) -> Sequence[RecordedEvent]:
-    """Return the events but for those at some positions."""
-    return [one for one in events if one.position not in left_out] if left_out else events

@@ -11,8 +11,8 @@ from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.collecting import rare_collections
-from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import standing_still
+from rill_django.projections.left_out import skipped_or_parked
 from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
@@ -27,11 +27,7 @@ from rill_django.projections.rebuilding.errors import (
 )
 from rill_django.projections.rebuilding.matching import matching_of
 from rill_django.projections.rebuilding.places import Place
-from rill_django.projections.rebuilding.progress import (
-    read_readable,
-    skipped_positions,
-    without,
-)
+from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.rebuilding.steps import BATCH_SIZE
 from rill_django.projections.running import Progress, Stop
 from rill_django.store.orm import DjangoEventStore
@@ -112,13 +108,7 @@ class _Verifier:
         self._stop = stop
         self._position = 0
         self._session = self._projection.session(is_empty=True)
-        self._left_out = self._find_left_out()
-
-    def _find_left_out(self) -> frozenset[int]:
-        parked = ParkedEvent.objects.using(self._place.using).filter(
-            projection=self._projection.name
-        )
-        return skipped_positions(self._projection) | set(parked.values_list("position", flat=True))
+        self._left_out = skipped_or_parked(self._projection)
 
     def verify(self, first: int) -> Verification | None:
         """Return what was found, or ``None`` if it has to begin anew."""
@@ -126,7 +116,7 @@ class _Verifier:
         while True:
             self._build(self._target())
             with self._snapshot() as live:
-                if self._left_out != self._find_left_out():
+                if self._left_out != skipped_or_parked(self._projection):
                     return None
                 ahead = max((one.position for one in live), default=0) - self._position
                 if self._lowest(live) < self._position:
@@ -179,11 +169,7 @@ class _Verifier:
         batch = read_readable(self._store, self._projection, position, target, self._batch_size)
         with self._place.building():
             self._session.apply(
-                [
-                    one
-                    for one in without(batch.events, self._left_out)
-                    if self._is_applied(one, live)
-                ]
+                [one for one in self._left_out.without(batch.events) if self._is_applied(one, live)]
             )
         return batch.end
 

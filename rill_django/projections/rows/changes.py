@@ -74,9 +74,9 @@ class Changes:
         changed: list[int] = []
         is_sure = True
         for index in touched:
-            value = after[index]
+            old, value = before[index], after[index]
             settle = self._settlers[index]
-            found = settle(value) if settle else self._special(index, before[index], value)
+            found = settle(value) if settle else self._special(index, old, value)
             if found is UNSURE:
                 is_sure = False
                 changed.append(index)
@@ -85,7 +85,7 @@ class Changes:
                 values = values or list(after)
                 values[index] = found
                 attributes[self._names[index]] = found.live if type(found) is Frozen else found
-            if found != before[index]:
+            if found is not old and found != old:  # NaN is not even itself.
                 changed.append(index)
         if is_new:
             state = row._state

@@ -14,8 +14,8 @@ Instance: TypeAlias = Any
 """What handlers see of a row: an instance of the projection's model."""
 
 
-class Entry(msgspec.Struct, eq=False, gc=False):
-    """A row, as handlers see it and as it was. Nothing that it holds refers to it.
+class Entry(msgspec.Struct, eq=False):
+    """A row, as handlers see it and as it was.
 
     Attributes:
         key: which row it is.

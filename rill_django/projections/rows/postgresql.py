@@ -27,6 +27,9 @@ ROWS_AT_ONCE = 10_000
 ROWS_PER_MESSAGE = 250
 """Rows in one message of a COPY: the server writes these while the next ones are put together."""
 
+_WITHOUT_LENGTH = {"char": "bpchar", "character": "bpchar", "bit": "varbit"}
+"""Types of one character, if no length is said, and what they are for any length."""
+
 _QUOTED = (models.CharField, models.TextField, models.JSONField)
 
 
@@ -154,7 +157,8 @@ class _Type:
     """
 
     def __init__(self, column: Column, connection: BaseDatabaseWrapper) -> None:
-        self.name = (column.field.db_type(connection) or "").partition("(")[0]
+        name = (column.field.db_type(connection) or "").partition("(")[0]
+        self.name = _WITHOUT_LENGTH.get(name.lower(), name)
         self.is_quoted = isinstance(column.target, _QUOTED)
 
 
