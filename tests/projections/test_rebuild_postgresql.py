@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from threading import Event as Signal
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 from django.apps import apps
@@ -22,6 +22,7 @@ from rill_django.projections.rebuild import (
     RebuildInterrupted,
     RowsBesideLost,
     rebuild,
+    verify,
 )
 from rill_django.projections.rebuilding.dialects import place_for
 from rill_django.projections.rebuilding.steps import Rebuild
@@ -65,6 +66,8 @@ def customers():
 def adorned():
     """Tables with all that a database administrator may have given them."""
     sql(
+        # Roles are the server's: what a killed run has left would stay.
+        "DROP ROLE IF EXISTS rill_test_reader, rill_test_writer",
         "CREATE ROLE rill_test_reader",
         "CREATE ROLE rill_test_writer",
         "CREATE FUNCTION rill_test_touch() RETURNS trigger LANGUAGE plpgsql AS "
@@ -493,3 +496,31 @@ def test_the_planner_knows_the_new_rows(customers, monkeypatch):
     catch_up()
     assert Holding.objects.get(number="1").balance == 6
     assert not Balance.objects.exists()
+
+
+@pytest.fixture
+def bound_by_the_server():
+    """Have statements and their values go to the server apart, and be prepared."""
+    options = connection.settings_dict["OPTIONS"]
+    before = options.copy()
+    options.update(server_side_binding=True, prepare_threshold=1)
+    connection.close()
+    yield
+    options.clear()
+    options.update(before)
+    connection.close()
+
+
+def test_nobody_waits_for_the_rebuild_itself_if_the_server_binds(customers, bound_by_the_server):
+    append_history(20, 5)
+    catch_up()
+    before = contents()
+    stop = Signal()
+    timer = Timer(20, stop.set)
+    timer.start()
+    try:
+        assert rebuild(customers, stop=stop) == 120
+    finally:
+        timer.cancel()
+    assert contents() == before
+    assert verify(customers).is_equal

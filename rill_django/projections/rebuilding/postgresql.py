@@ -86,9 +86,10 @@ class PostgreSQLPlace(Place):
         with guard.cursor() as cursor:
             # Under another level an idle transaction keeps its snapshot, and `waits_for` would wait for it.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 1)", (self.name,))
             is_ours: bool = cursor.fetchone()[0]
+            # The last one must not be a query: bound by the server, it keeps its snapshot as well.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         if is_ours:
             self._guard = guard
         else:
