@@ -8,7 +8,7 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 30.0
 
 FIRST_EVENTS = 500
-QUICK_SECONDS, SLOW_SECONDS = 0.15, 0.5
+QUICK_SECONDS, SLOW_SECONDS = 0.2, 0.5
 """Others may wait for the locks of a batch, on SQLite every writer: so long it may take."""
 
 

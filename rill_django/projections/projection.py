@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -236,17 +235,27 @@ class Projection:
             HandlerFailed: a handler raised an exception. One from a method marked with ``@on_batch`` that
                 was given several events comes as it is: any of them may be the cause.
         """
-        wanted = [event for event in events if event.type in self.handlers]
-        for handler, group in groupby(wanted, key=lambda event: self.handlers[event.type]):
+        handlers = self.handlers
+        wanted = [event for event in events if event.type in handlers]
+        if not self.batch_handlers:
+            for event in wanted:
+                self._handle(handlers[event.type], event, event)
+            return
+        for handler, group in groupby(wanted, key=lambda event: handlers[event.type]):
             if handler not in self.batch_handlers:
                 for event in group:
-                    with self.handling(event):
-                        handler(self, event)
+                    self._handle(handler, event, event)
             elif len(together := list(group)) > 1:
                 handler(self, together)
             else:
-                with self.handling(together[0]):
-                    handler(self, together)
+                self._handle(handler, together, together[0])
+
+    def _handle(self, handler: Callable[..., Any], given: Any, event: RecordedEvent) -> None:
+        """Call a handler, and name the event in whatever it raises."""
+        try:
+            handler(self, given)
+        except Exception as error:
+            raise HandlerFailed(self.name, event, error) from error
 
     def session(
         self, *, max_rows: int = ROWS_IN_MEMORY, is_empty: bool = False, is_shared: bool = False
@@ -261,14 +270,6 @@ class Projection:
                 locked until the transaction ends.
         """
         return DirectSession(self)
-
-    @contextmanager
-    def handling(self, event: RecordedEvent) -> Iterator[None]:
-        """Name the event in whatever is raised inside."""
-        try:
-            yield
-        except Exception as error:
-            raise HandlerFailed(self.name, event, error) from error
 
     def keys_of(self, event: RecordedEvent) -> tuple[str, ...]:
         """Return what the event is about, for parking and partitions: here, its stream.
