@@ -9,7 +9,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from rill_django.domain.errors import RillError
-from rill_django.projections.collecting import rare_collections
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
 from rill_django.projections.rebuilding.differences import (
     RowDifference,
@@ -56,7 +55,6 @@ class Outcome(NamedTuple):
     may_go_on: bool = False
 
 
-@rare_collections()
 def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
     """Do the task; errors become outcomes, since other projections have nothing to do with them."""
     try:

@@ -12,6 +12,7 @@ from threading import Event
 from django.db import connections, transaction
 
 from rill_django.projections.batches import Batch
+from rill_django.projections.collecting import rare_collections
 from rill_django.projections.projection import OnError, Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while
 from rill_django.projections.rebuilding.bookmark import Bookmark
@@ -99,6 +100,7 @@ def build_together(
             raise (ShareLost if outcome.may_go_on else ShareFailed)(outcome.text)
 
 
+@rare_collections()
 def build_share(
     projection: Projection,
     share: tuple[int, int],
