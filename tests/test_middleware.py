@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
 from rill_django.domain.metadata import current_metadata
@@ -62,3 +62,98 @@ def test_it_works_for_asynchronous_sites():
     response = asyncio.run(MetadataMiddleware(view)(request))
     assert response.status_code == 200
     assert seen == {"actor": "ann", "correlation_id": "abc"}
+
+
+def streamed(view_of_content, *, headers=None):
+    """Return the content of a streaming response that went through the middleware."""
+    request = RequestFactory().get("/", headers=headers or {"X-Request-ID": "abc"})
+    request.user = User(username="ann")
+    return MetadataMiddleware(lambda request: StreamingHttpResponse(view_of_content()))(request)
+
+
+def test_content_that_is_made_later_has_the_same_metadata():
+    seen = []
+
+    def lines():
+        for line in ("one", "two"):
+            seen.append(dict(current_metadata()))
+            yield line
+
+    response = streamed(lines)
+    assert seen == []
+    pieces = []
+    for piece in response:
+        pieces.append(piece)
+        assert current_metadata() == {}  # The server's own work is nobody's.
+    assert pieces == [b"one", b"two"]
+    assert seen == [{"actor": "ann", "correlation_id": "abc"}] * 2
+
+
+def test_a_new_correlation_id_is_one_for_the_whole_response():
+    seen = []
+
+    def lines():
+        for _ in range(3):
+            seen.append(current_metadata()["correlation_id"])
+            yield ""
+
+    list(streamed(lines, headers={"Accept": "*/*"}))
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+
+
+def test_an_error_while_content_is_made_leaves_nothing_behind():
+    def lines():
+        yield "one"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(streamed(lines))
+    assert current_metadata() == {}
+
+
+def test_content_that_is_not_wanted_any_more_is_closed():
+    ended = []
+
+    def lines():
+        try:
+            yield "one"
+            yield "two"
+        finally:
+            ended.append(True)
+
+    response = streamed(lines)
+    next(iter(response))
+    response.close()
+    assert ended == [True]
+
+
+def test_asynchronous_content_has_the_same_metadata():
+    seen = []
+
+    async def lines():
+        for line in ("one", "two"):
+            seen.append(dict(current_metadata()))
+            yield line
+
+    async def view(request):
+        return StreamingHttpResponse(lines())
+
+    async def content():
+        request = RequestFactory().get("/", headers={"X-Request-ID": "abc"})
+        request.user = User(username="ann")
+        response = await MetadataMiddleware(view)(request)
+        return [piece async for piece in response]
+
+    assert asyncio.run(content()) == [b"one", b"two"]
+    assert seen == [{"actor": "ann", "correlation_id": "abc"}] * 2
+
+
+def test_a_file_is_sent_as_it_is(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    request = RequestFactory().get("/")
+    response = MetadataMiddleware(lambda request: FileResponse(path.open("rb")))(request)
+    assert response.file_to_stream is not None
+    assert b"".join(response) == b"a"
+    response.close()

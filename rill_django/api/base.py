@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpRequest
-from django.utils.decorators import method_decorator
 from django.utils.module_loading import import_string
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -44,9 +43,16 @@ class RillView(APIView):
         return final
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class ReadingView(RillView):
     """Reads outside any transaction of the request, so that it may help to give events their positions."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """See Django REST framework. Whichever database holds the log, ``ATOMIC_REQUESTS`` is left out."""
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
 
 
 def whole_number(

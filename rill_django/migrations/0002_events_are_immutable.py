@@ -4,6 +4,8 @@ from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from rill_django.migrations._operations import RunOnModel
+
 
 def protect(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
@@ -23,4 +25,4 @@ class Migration(migrations.Migration):
     dependencies = [("rill_django", "0001_initial")]
 
     # On MySQL, which commits with every CREATE TRIGGER, that cannot be in a transaction.
-    operations = [migrations.RunPython(protect, unprotect, atomic=False)]
+    operations = [RunOnModel("event", protect, unprotect, atomic=False)]

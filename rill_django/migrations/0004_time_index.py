@@ -4,6 +4,8 @@ from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+from rill_django.migrations._operations import RunOnModel
+
 
 def create(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
@@ -22,4 +24,4 @@ def drop(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 class Migration(migrations.Migration):
     dependencies = [("rill_django", "0003_held_events")]
 
-    operations = [migrations.RunPython(create, drop)]
+    operations = [RunOnModel("event", create, drop)]

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -276,6 +277,13 @@ def test_the_actor_is_in_the_metadata(client):
         "correlation_id": "request-7",
         "command": "bank.Account.open",
     }
+
+
+def test_the_feed_gives_positions_under_atomic_requests(client, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    send(client, "bank.Account.open", number="1", owner="Ann")
+    body = client.get(reverse("rill_django:events")).json()
+    assert (len(body["events"]), body["head"]) == (1, 1)
 
 
 def test_a_browser_gets_a_page(client):
