@@ -11,7 +11,6 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +19,7 @@ from rill_django.admin.paging import CappedPaginator
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.domain.registry import current_registry
 from rill_django.models import Event
+from rill_django.store.moments import local, now
 
 NOTHING = "–"
 
@@ -60,7 +60,7 @@ class RecordedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
         """See Django."""
         chosen = self.spans.get(self.value() or "")
-        return queryset.filter(recorded_at__gte=timezone.now() - chosen[1]) if chosen else queryset
+        return queryset.filter(recorded_at__gte=now() - chosen[1]) if chosen else queryset
 
 
 class EventAdmin(ReadOnlyAdmin):
@@ -131,8 +131,8 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("time"), ordering="id")
     def time(self, event: Event) -> Any:
         """To the millisecond: many events happen in one second."""
-        local = timezone.localtime(event.recorded_at)
-        return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}"
+        moment = local(event.recorded_at)
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
 
     @admin.display(description=_("type"))
     def short_type(self, event: Event) -> SafeString:

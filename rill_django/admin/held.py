@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from rill_django.admin.readonly import ReadOnlyAdmin
-from rill_django.models import Event, SkippedEvent
+from rill_django.admin.readonly import ReadOnlyAdmin, local_text
+from rill_django.models import Event, ParkedEvent, SkippedEvent
 from rill_django.projections.reasons import reason_of
 
 _LONGEST_REPR = 200  # What a LogEntry keeps.
@@ -89,25 +89,35 @@ class HeldEventAdmin(ReadOnlyAdmin):
 class ParkedEventAdmin(HeldEventAdmin):
     """Events that wait for a handler to be mended."""
 
-    list_display = ("event", "projection", "last_line", "parked_at")
-    fields = ("projection_link", "event_link", "position", "keys", "parked_at", "traceback")
-    readonly_fields = ("projection_link", "event_link", "traceback")
+    list_display = ("event", "projection", "last_line", "parked")
+    fields = ("projection_link", "event_link", "position", "keys", "parked", "traceback")
+    readonly_fields = ("projection_link", "event_link", "parked", "traceback")
+
+    @admin.display(description=_("parked at"), ordering="parked_at")
+    def parked(self, parked: ParkedEvent) -> str:
+        """When, in the current time zone."""
+        return local_text(parked.parked_at)
 
 
 class SkippedEventAdmin(HeldEventAdmin):
     """Events that somebody decided never to apply."""
 
-    list_display = ("event", "projection", "reason", "skipped_at")
+    list_display = ("event", "projection", "reason", "skipped")
     fields = (
         "projection_link",
         "event_link",
         "position",
         "reason",
         "by",
-        "skipped_at",
+        "skipped",
         "traceback",
     )
-    readonly_fields = ("projection_link", "event_link", "by", "traceback")
+    readonly_fields = ("projection_link", "event_link", "by", "skipped", "traceback")
+
+    @admin.display(description=_("skipped at"), ordering="skipped_at")
+    def skipped(self, skipped: SkippedEvent) -> str:
+        """When, in the current time zone."""
+        return local_text(skipped.skipped_at)
 
     @admin.display(description=_("skipped by"), empty_value="–")
     def by(self, skipped: SkippedEvent) -> str | None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from rill_django.admin.held import event_urls, projection_link
 from rill_django.admin.mending import Mending, SkipForm
-from rill_django.admin.readonly import ReadOnlyAdmin
+from rill_django.admin.readonly import ReadOnlyAdmin, local_text
 from rill_django.admin.standing import Page, Standing, error_of_waiting
 from rill_django.models import Checkpoint
 from rill_django.projections.projection import Projection
@@ -39,11 +39,11 @@ class CheckpointAdmin(ReadOnlyAdmin):
         "state",
         "position",
         "version",
-        "updated_at",
+        "moved",
         "failed_event",
         "error_text",
     )
-    readonly_fields = ("projection", "error_text")
+    readonly_fields = ("projection", "moved", "error_text")
 
     class Media:
         css = {"all": ("rill_django/admin.css",)}
@@ -52,6 +52,11 @@ class CheckpointAdmin(ReadOnlyAdmin):
     def projection(self, checkpoint: Checkpoint) -> SafeString:
         """Lead to the projection's page."""
         return projection_link(checkpoint.name)
+
+    @admin.display(description="updated at")
+    def moved(self, checkpoint: Checkpoint) -> str:
+        """When, in the current time zone."""
+        return local_text(checkpoint.updated_at)
 
     @admin.display(description="error")
     def error_text(self, checkpoint: Any) -> SafeString:

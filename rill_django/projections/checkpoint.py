@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from rill_django.store.moments import MomentField, now
 
 
 class State(models.TextChoices):
@@ -39,7 +40,7 @@ class Checkpoint(models.Model):
     )
     failed_event = models.CharField(_("event that failed"), max_length=300, blank=True)
     error = models.TextField(_("error"), blank=True)
-    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+    updated_at = MomentField(_("updated at"), default=now)
 
     class Meta:
         app_label = "rill_django"
@@ -85,7 +86,7 @@ class Checkpoint(models.Model):
         self._save()
 
     def _save(self) -> None:
-        self.updated_at = timezone.now()
+        self.updated_at = now()
         self.save(
             update_fields=("version", "position", "state", "failed_event", "error", "updated_at")
         )

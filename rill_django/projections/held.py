@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from rill_django.store.moments import MomentField, now
 
 
 class ParkedEvent(models.Model):
@@ -18,7 +19,7 @@ class ParkedEvent(models.Model):
     parts = models.JSONField(_("parts"), null=True)
     keys = models.JSONField(_("keys"))
     error = models.TextField(_("error"), blank=True)
-    parked_at = models.DateTimeField(_("parked at"), default=timezone.now)
+    parked_at = MomentField(_("parked at"), default=now)
 
     class Meta:
         app_label = "rill_django"
@@ -45,7 +46,7 @@ class SkippedEvent(models.Model):
     parts = models.JSONField(_("parts"), null=True)
     error = models.TextField(_("error"), blank=True)
     reason = models.TextField(_("reason"))
-    skipped_at = models.DateTimeField(_("skipped at"), default=timezone.now)
+    skipped_at = MomentField(_("skipped at"), default=now)
 
     class Meta:
         app_label = "rill_django"

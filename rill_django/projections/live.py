@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.utils import timezone
-
 from rill_django.projections.checkpoint import INLINE, Checkpoint, State
 from rill_django.projections.projection import Projection
+from rill_django.store.moments import now
 
 
 def live_checkpoints(projection: Projection, *, lock: bool = False) -> list[Checkpoint]:
@@ -65,7 +64,7 @@ def replace_live_checkpoints(projection: Projection, *, position: int, version: 
             "state": State.RUNNING,
             "failed_event": "",
             "error": "",
-            "updated_at": timezone.now(),
+            "updated_at": now(),
         }
         for partition, partitions in parts_of(projection)
     )

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Count
-from django.utils import timezone
 
 from rill_django.projections.checkpoint import INLINE, Checkpoint, State
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
+from rill_django.store import moments
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
@@ -145,7 +145,7 @@ class _Ages:
     def __init__(self, store: EventStore, now: datetime | None) -> None:
         self.head = store.head()
         self._store = store
-        self._now = now or timezone.now()
+        self._now = now or moments.now()
         self._known: dict[int, float] = {}
 
     def behind(self, position: int) -> float:

@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from rill_django.domain.records import StoredEvent
+from rill_django.store.moments import utc_text
 from rill_django.store.selection import Selection
 from rill_django.store.tables import Event, Position, Unsequenced
 
@@ -126,9 +127,9 @@ class Dialect:
         """Return what `in_share` asks for."""
         return selection.share_bounds
 
-    def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> Any:
+    def time_parameter(self, value: datetime) -> Any:
         """Return a time in the form that this database compares its column with."""
-        return connection.ops.adapt_datetimefield_value(value)
+        return utc_text(value)
 
     def peek(self, cursor: CursorWrapper) -> tuple[int, bool]:
         """Return the last position, and whether there are events without one, in one small query."""
@@ -184,7 +185,7 @@ class Dialect:
         self, connection: BaseDatabaseWrapper, cursor: CursorWrapper, selection: Selection
     ) -> list[StoredEvent]:
         """Read a selection, by key."""
-        conditions, parameters = self._conditions(connection, selection)
+        conditions, parameters = self._conditions(selection)
         if selection.stream is None:
             place, source = "p.position", self.log_source
         else:
@@ -206,9 +207,7 @@ class Dialect:
             for stream, version, position, type, data, metadata, time in cursor.fetchall()
         ]
 
-    def _conditions(
-        self, connection: BaseDatabaseWrapper, selection: Selection
-    ) -> tuple[list[str], list[Any]]:
+    def _conditions(self, selection: Selection) -> tuple[list[str], list[Any]]:
         beyond, onwards = ("<", "<=") if selection.backwards else (">", ">=")
         conditions: list[str] = []
         parameters: list[Any] = []
@@ -231,5 +230,5 @@ class Dialect:
         if selection.share is not None:
             ask(self.in_share, *self.share_parameters(selection))
         if selection.as_of is not None:
-            ask("e.recorded_at <= %s", self.time_parameter(connection, selection.as_of))
+            ask("e.recorded_at <= %s", self.time_parameter(selection.as_of))
         return conditions, parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 
 import msgspec
 from django.db import IntegrityError, OperationalError, transaction
@@ -20,6 +20,7 @@ from rill_django.store.dialect import (
     Row,
     expected_versions,
 )
+from rill_django.store.moments import utc_text
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 1_000
@@ -90,14 +91,10 @@ class MySQL(Dialect):
         cursor.execute("SELECT UTC_TIMESTAMP(6)")
         now = self.utc(cursor.fetchone()[0])
         places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
-        values = [value for row in rows for value in (*row[:5], self._text(row.recorded_at or now))]
+        values = [value for row in rows for value in (*row[:5], utc_text(row.recorded_at or now))]
         cursor.execute(_APPEND + places, values)
         cursor.execute(_QUEUE, (msgspec.json.encode(list(expected.items())).decode(),))
         return now
-
-    @staticmethod
-    def _text(time: datetime) -> str:
-        return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
         """See `Dialect.sequence`."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import IntegrityError, router, transaction
-from django.utils import timezone
 
 from rill_django.store.answers import DEFAULT_LIFETIME, IdempotencyKeyReused
+from rill_django.store.moments import now
 from rill_django.store.tables import Answer, Event
 
 
@@ -39,12 +39,12 @@ class DjangoAnswers:
     def claim(self, key: str, command: str) -> bytes | None:
         """See `Answers.claim`."""
         answers = Answer.objects.using(self.using)
-        now = timezone.now()
-        answers.filter(key=key, expires_at__lte=now).delete()
+        current = now()
+        answers.filter(key=key, expires_at__lte=current).delete()
         try:
             # Waits here, at the primary key, for one who has claimed it and not committed yet.
             with transaction.atomic(using=self.using):
-                answers.create(key=key, command=command, expires_at=now + self._lifetime)
+                answers.create(key=key, command=command, expires_at=current + self._lifetime)
         except IntegrityError:
             known = answers.get(key=key)
             if known.command != command:
@@ -62,6 +62,6 @@ class DjangoAnswers:
 
     def prune(self) -> int:
         """See `Answers.prune`."""
-        over = Answer.objects.using(self.using).filter(expires_at__lte=timezone.now())
+        over = Answer.objects.using(self.using).filter(expires_at__lte=now())
         number: int = over.delete()[0]
         return number

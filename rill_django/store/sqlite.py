@@ -13,8 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from rill_django.store.dialect import EVENTS, POSITIONS, REFUSAL, Dialect, Row, expected_versions
-
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+from rill_django.store.moments import utc_text
 
 ROWS_PER_STATEMENT = 5_000
 """Six values each, and SQLite takes 32,766 in one statement."""
@@ -55,9 +54,7 @@ class SQLite(Dialect):
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`. The database's clock is this process's own."""
         now = datetime.now(timezone.utc)
-        values = [
-            (*row[:5], _text(now if row.recorded_at is None else row.recorded_at)) for row in rows
-        ]
+        values = [(*row[:5], utc_text(row.recorded_at or now)) for row in rows]
         first, rest = values[:ROWS_PER_STATEMENT], values[ROWS_PER_STATEMENT:]
         expected = msgspec.json.encode(expected_versions(rows)).decode()
         cursor.execute(
@@ -80,10 +77,6 @@ class SQLite(Dialect):
         """Never: the statement that checks the version holds the only write lock."""
         return False
 
-    def time_parameter(self, connection: BaseDatabaseWrapper, value: datetime) -> str:
-        """See `Dialect.time_parameter`."""
-        return _text(value)
-
 
 def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
     return list(chain.from_iterable(rows))
@@ -91,7 +84,3 @@ def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
 
 def _places(rows: Sequence[object]) -> str:
     return ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(timezone.utc).strftime(_TIME_FORMAT)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.streams import MAX_STREAM_LENGTH
+from rill_django.store.moments import MomentField
 
 LOST_RACE_CONSTRAINT = "rill_django_event_stream_version"
 MAX_TYPE_LENGTH = 255
@@ -86,7 +87,7 @@ class Event(models.Model):
     type = AsciiField(_("type"), max_length=MAX_TYPE_LENGTH)
     data = models.JSONField(_("data"), encoder=DjangoJSONEncoder)
     metadata = models.JSONField(_("metadata"), default=dict, encoder=DjangoJSONEncoder)
-    recorded_at = models.DateTimeField(_("recorded at"))
+    recorded_at = MomentField(_("recorded at"))
 
     objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
 
@@ -149,7 +150,7 @@ class Answer(models.Model):
     key = models.CharField(_("idempotency key"), max_length=255, primary_key=True)
     command = models.CharField(_("digest of the command"), max_length=64)
     answer = models.BinaryField(_("answer"), default=b"")
-    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+    expires_at = MomentField(_("expires at"), db_index=True)
 
     class Meta:
         app_label = "rill_django"

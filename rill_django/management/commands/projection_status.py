@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
 from rill_django.management.arguments import positive_float, positive_integer
 from rill_django.projections.health import problems_of
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.status import ProjectionStatus, in_words, projection_statuses
+from rill_django.store.moments import now
 
 NUMBERS = ("position", "behind", "for", "parked")
 """Columns that are set to the right."""
@@ -134,7 +134,7 @@ def _row(piece: ProjectionStatus) -> dict[str, str]:
         "behind": f"{piece.lag:,}",
         "for": piece.lag_time,
         "parked": f"{piece.parked:,}" if piece.parked else "",
-        "last moved": f"{in_words((timezone.now() - moved).total_seconds())} ago" if moved else "–",
+        "last moved": f"{in_words((now() - moved).total_seconds())} ago" if moved else "–",
     }
 
 
