@@ -58,6 +58,7 @@ class MySQL(Dialect):
     """See `Dialect`."""
 
     vendor = "mysql"
+    seconds_since = "TIMESTAMPDIFF(MICROSECOND, {}, UTC_TIMESTAMP(6)) / 1000000"
     sequences_on_append = False
     appends_in_one_statement = False
     log_source = f"{POSITIONS} p STRAIGHT_JOIN {EVENTS} e ON e.id = p.event_id"

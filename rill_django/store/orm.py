@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
 from rill_django.store.deadlocks import T, begun_anew
-from rill_django.store.dialect import UNSEQUENCED, Dialect, Row
+from rill_django.store.dialect import UNSEQUENCED, Dialect, Row, Waiting
 from rill_django.store.mysql import MySQL
 from rill_django.store.numbering import Numbered, numbered, rows_of, timed
 from rill_django.store.orm_answers import DjangoAnswers
@@ -216,6 +216,18 @@ class DjangoEventStore:
         connection = self._connection
         with connection.cursor() as cursor:
             return dialect_of(connection).peek(cursor)
+
+    def waiting(self) -> Waiting:
+        """Return how many committed events wait for a position, and how long the oldest has waited.
+
+        They are in the log, but no reader sees them before they have one. A look that reads gives positions
+        at once, so what waits for more than some seconds says that somebody holds the sequencer's lock and
+        does not go on. Cheap, gives no positions, waits for nobody; for status pages, health checks and
+        metrics. On SQLite nothing ever waits.
+        """
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).waiting(cursor)
 
     def read(self) -> Reader:
         """See `EventStore.read`."""

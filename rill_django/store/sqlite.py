@@ -39,6 +39,7 @@ class SQLite(Dialect):
     """See `Dialect`."""
 
     vendor = "sqlite"
+    seconds_since = "(julianday('now') - julianday({})) * 86400"
     sequences_on_append = True
     appends_in_one_statement = False
     log_source = f"{POSITIONS} p CROSS JOIN {EVENTS} e ON e.id = p.event_id"
