@@ -96,6 +96,21 @@ else:
 
 DATABASES = {"default": default_database}
 
+# Registrations are counted in the cache. Without a shared one, each process counts for itself.
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+REGISTRATION_MAILS_PER_HOUR = env.int("REGISTRATION_MAILS_PER_HOUR", default=20)
+
+if not DEBUG:
+    # Behind a proxy that ends TLS, it has to say so, or redirects would go on for ever.
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    if env.bool("BEHIND_PROXY", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        REST_FRAMEWORK = {"NUM_PROXIES": 1}
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    # An hour until all is known to work over HTTPS; a year then.
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3600)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+
 # Mails lead back here; the Host header of a request is the visitor's word.
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 

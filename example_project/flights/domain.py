@@ -15,11 +15,21 @@ from rill_django import Aggregate, Meta, Rejected, command, event, key, require
 # The maximum length looks superfluous, but a regular expression's `$` lets a newline pass behind it.
 Carrier = Annotated[str, Meta(pattern="^[A-Z0-9]{2}$", max_length=2, description="e.g. UA")]
 Airport = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="e.g. EWR")]
-Number = Annotated[int, Meta(gt=0)]
+Number = Annotated[int, Meta(gt=0, le=9_999)]
+TailNumber = Annotated[
+    str, Meta(pattern="^[A-Z0-9-]{1,10}$", max_length=10, description="e.g. N14228")
+]
 Moment = Annotated[dt.datetime, Meta(tz=True)]
-Minutes = Annotated[int, Meta(description="negative: early")]
-Duration = Annotated[int, Meta(gt=0, description="in minutes")]
-Distance = Annotated[int, Meta(gt=0, description="in miles")]
+
+# What clients send ends in columns, sums and pictures: a number that no flight has goes no further.
+MOST_EARLY = 24 * 60
+MOST_LATE = 7 * 24 * 60
+Minutes = Annotated[int, Meta(ge=-MOST_EARLY, le=MOST_LATE, description="negative: early")]
+Duration = Annotated[int, Meta(gt=0, le=24 * 60, description="in minutes")]
+Distance = Annotated[int, Meta(gt=0, le=12_500, description="in miles: half round the Earth")]
+
+FIRST_YEAR, LAST_YEAR = 1914, 2099
+"""The first airline with a timetable flew in 1914."""
 
 LATE_MINUTES = 15
 """From this delay on a flight is late. Source: the US Department of Transportation counts a flight as
@@ -56,7 +66,10 @@ class Flight(Aggregate):
 
     carrier: Carrier = key()
     number: Number = key()
-    date: dt.date = key()
+    date: dt.date = key(
+        require=lambda date: FIRST_YEAR <= date.year <= LAST_YEAR,
+        demand=f"must be in the years from {FIRST_YEAR} to {LAST_YEAR}",
+    )
     origin: Airport = key()
 
     status: Status = Status.UNSCHEDULED
@@ -69,7 +82,7 @@ class Flight(Aggregate):
         self,
         destination: Airport,
         departure_at: Moment,
-        tail_number: str | None = None,
+        tail_number: TailNumber | None = None,
         distance: Distance | None = None,
     ) -> "Flight":
         """The carrier put the flight into its timetable."""
@@ -112,7 +125,7 @@ class Flight(Aggregate):
         self,
         destination: Airport,
         departure_at: Moment,
-        tail_number: str | None = None,
+        tail_number: TailNumber | None = None,
         distance: Distance | None = None,
     ) -> "Flight | Rejected":
         """Put the flight into the timetable. Once."""
@@ -122,10 +135,12 @@ class Flight(Aggregate):
 
     @command
     def depart(self, at: Moment) -> "Flight | Rejected":
-        """Leave the gate. The delay follows from the timetable."""
+        """Leave the gate. The delay follows from the timetable, and is a week at most."""
         if self.status is not Status.SCHEDULED or self.departure_at is None:
             return self.reject(REASONS[self.status])
         delay = (at - self.departure_at) // dt.timedelta(minutes=1)
+        if not -MOST_EARLY <= delay <= MOST_LATE:
+            return self.reject("not-near-its-timetable", departure_at=self.departure_at)
         return self.departed(at, delay)
 
     @command

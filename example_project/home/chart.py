@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NamedTuple
 
 from example_project.flights.domain import LATE_MINUTES
@@ -19,6 +20,7 @@ LABEL_HEIGHT = 30
 NUMBER_HEIGHT = 62
 BOTTOM = 20
 GRID_STEP = 5
+MOST_LINES = 6
 GUTTER = 4.0
 """Per cent kept free at the left, for the scale."""
 
@@ -90,6 +92,7 @@ def delay_chart(hours: Sequence[Hour]) -> DelayChart | None:
     highest = max(GRID_STEP, LATE_MINUTES, *(hour.mean for hour in hours))
     lowest = min(0.0, *(hour.mean for hour in hours), 0.0)
     top = math.ceil(highest / GRID_STEP) * GRID_STEP
+    step = grid_step(top)
     pixels = DELAY_HEIGHT / (top - lowest)
     baseline = TOP + top * pixels
     hours_y = TOP + DELAY_HEIGHT + LABEL_HEIGHT * 0.66
@@ -126,7 +129,7 @@ def delay_chart(hours: Sequence[Hour]) -> DelayChart | None:
         columns=[column(hour) for hour in hours],
         grid=[
             GridLine(minutes, f"{baseline - minutes * pixels:.1f}", minutes == LATE_MINUTES)
-            for minutes in sorted({*range(grid_step(top), top + 1, grid_step(top)), LATE_MINUTES})
+            for minutes in sorted({*range(step, top + 1, step), LATE_MINUTES})
         ],
         best=min(telling, key=lambda hour: hour.mean),
         worst=max(telling, key=lambda hour: hour.mean),
@@ -134,5 +137,8 @@ def delay_chart(hours: Sequence[Hour]) -> DelayChart | None:
 
 
 def grid_step(top: int) -> int:
-    """Return how many minutes apart the lines are, so that there are not too many."""
-    return GRID_STEP if top <= 6 * GRID_STEP else 2 * GRID_STEP
+    """Return how many minutes apart the lines are: 5, 10, 25, 50, 100, …, so that there are six at most."""
+    step, factors = GRID_STEP, cycle((2, 2.5, 2))
+    while step * MOST_LINES < top:
+        step = int(step * next(factors))
+    return step

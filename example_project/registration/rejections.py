@@ -14,6 +14,10 @@ REJECTIONS: dict[str, Promise] = {
         "This claim is not open: it has expired, or was never made. Claim the address again to "
         "get a new mail."
     ),
+    "too-many-claims": _(
+        "This address is claimed several times already. Use the link of a mail that was sent there, or "
+        "wait until the claims have expired."
+    ),
     "wrong-secret": _("This is not the secret that was sent to the address."),
 }
 

@@ -4,10 +4,12 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -19,16 +21,19 @@ from .forms import ConfirmationForm, DisplayNameForm, EmailAddressForm, Registra
 from .models import OpenClaim, OwnedAddress, RegisteredAccount
 from .rejections import explanation_of
 from .services import claim_address
+from .throttling import may_send_mail
 
 ACCOUNT_IN_SESSION = "registration_account"
 NEWEST = 10
+TOO_MANY_CODE = "too-many-mails"
+TOO_MANY = gettext_lazy("You have asked for many mails in a short time. Try again in an hour.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """Show who has registered, and register an account."""
     form = RegistrationForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and _may_send_mail(request, form):
         account_id = form.cleaned_data["account_id"]
         with metadata(actor=account_id):
             registered = Account.register.transact(account_id, form.cleaned_data["display_name"])
@@ -55,7 +60,7 @@ def account(request: HttpRequest) -> HttpResponse:
 def claim(request: HttpRequest) -> HttpResponse:
     """Claim an address for the session's account."""
     form = EmailAddressForm(request.POST)
-    if form.is_valid():
+    if form.is_valid() and _may_send_mail(request, form):
         with metadata(actor=_own_account(request)):
             if _claim(request, form.cleaned_data["email_address"]):
                 return redirect("registration:account")
@@ -117,6 +122,14 @@ def _own_account(request: HttpRequest) -> str:
     return account_id
 
 
+def _may_send_mail(request: HttpRequest, form: Form) -> bool:
+    """Return whether this visitor may have one more mail sent; if not, have the form say so."""
+    if may_send_mail(request):
+        return True
+    form.add_error("email_address", ValidationError(TOO_MANY, code=TOO_MANY_CODE))
+    return False
+
+
 def _claim(request: HttpRequest, address: str) -> bool:
     try:
         result = claim_address(_own_account(request), address)
@@ -173,5 +186,7 @@ def _account_page(
 
 def _status_of(*forms: Form) -> HTTPStatus:
     # A form that is shown again has been refused, by itself or by the domain.
+    if any(form.has_error("email_address", TOO_MANY_CODE) for form in forms):
+        return HTTPStatus.TOO_MANY_REQUESTS
     shown_again = any(form.is_bound for form in forms)
     return HTTPStatus.UNPROCESSABLE_ENTITY if shown_again else HTTPStatus.OK

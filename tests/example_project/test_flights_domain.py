@@ -106,7 +106,10 @@ def test_a_rejection_of_a_second_timetable_says_how_the_flight_stands():
         (("ua", 1545, NEW_YEAR, "EWR"), "carrier"),
         (("UA\n", 1545, NEW_YEAR, "EWR"), "carrier"),
         (("UA", 0, NEW_YEAR, "EWR"), "number"),
+        (("UA", 10_000, NEW_YEAR, "EWR"), "number"),
         (("UA", 1545, "1 January", "EWR"), "date"),
+        (("UA", 1545, dt.date.max, "EWR"), "date"),
+        (("UA", 1545, dt.date.min, "EWR"), "date"),
         (("UA", 1545, NEW_YEAR, "Newark"), "origin"),
     ],
 )
@@ -124,12 +127,35 @@ def test_keys_have_a_form(keys, field):
         (("IAH", after(24 * 60)), "departure_at"),
         (("IAH", IN_THE_TIMETABLE.replace(tzinfo=None)), "departure_at"),
         (("IAH", IN_THE_TIMETABLE, "N14228", 0), "distance"),
+        (("IAH", IN_THE_TIMETABLE, "N14228", 10**12), "distance"),
+        (("IAH", IN_THE_TIMETABLE, "N14228 of United"), "tail_number"),
+        (("IAH", IN_THE_TIMETABLE, "N1\x00"), "tail_number"),
     ],
 )
 def test_a_timetable_has_to_make_sense(arguments, field):
     with pytest.raises(InvalidMessage) as refused:
         FLIGHT.schedule(*arguments)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize("arguments", [(10**9,), (-(10**9),), (11, 10**9)])
+def test_an_arrival_has_to_make_sense(arguments):
+    with pytest.raises(InvalidMessage):
+        DEPARTED.arrive(*arguments)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        dt.datetime.max.replace(tzinfo=dt.timezone.utc),
+        dt.datetime.min.replace(tzinfo=dt.timezone.utc),
+        after(7 * 24 * 60 + 1),
+    ],
+)
+def test_a_departure_far_from_the_timetable_is_rejected(at):
+    given(SCHEDULED).when(Flight.depart, at).then_rejected(
+        "not-near-its-timetable", departure_at=IN_THE_TIMETABLE
+    )
 
 
 def test_a_stream_is_named_after_the_flight():

@@ -134,6 +134,12 @@ class TestChart:
         chart = delay_chart([Hour(1, 1, 500), Hour(6, 100, 100), Hour(22, 100, 2000)])
         assert (chart.best.hour, chart.worst.hour) == (6, 22)
 
+    @pytest.mark.parametrize("delays", [-(10**15), 1, 31, 301, 10**6, 10**15])
+    def test_no_delay_makes_more_than_a_few_lines(self, delays):
+        """The page is public: what one flight says must not keep it busy."""
+        chart = delay_chart([Hour(6, 1, delays), Hour(7, 1, 3)])
+        assert 2 <= len(chart.grid) <= 7
+
     def test_the_line_of_lateness_is_always_there(self):
         for delays in (1, 20, 55):
             chart = delay_chart([Hour(6, 1, delays)])

@@ -9,7 +9,7 @@ from example_project.registration.domain.email_address import (
     is_email_address,
     normalised_email_address,
 )
-from example_project.registration.domain.email_ownership import fingerprint_of
+from example_project.registration.domain.email_ownership import MOST_OPEN_CLAIMS, fingerprint_of
 from rill_django import Conflict, InvalidMessage, Ok, Rejected, commit
 from rill_django.domain.runtime import current
 from rill_django.testing import given, isolated_triggers, matches, memory_runtime
@@ -136,6 +136,22 @@ class TestClaim:
 
     def test_by_the_owner_changes_nothing(self):
         given(OWNED_BY_ANN, ANN).when(EmailOwnership.claim, *ANNS_CLAIM).then()
+
+    def test_waits_while_many_are_open(self):
+        """Each is a mail, and the address may be somebody's who wants none."""
+        full = CLAIMED
+        for number in range(MOST_OPEN_CLAIMS - 1):
+            full = full.claimed("bob", f"claim-{number}-of-bob", BOBS_CLAIM[2])
+        given(full, ANN).when(
+            EmailOwnership.claim, "ann", "another-claim", ANNS_CLAIM[2]
+        ).then_rejected("too-many-claims", open=MOST_OPEN_CLAIMS)
+        given(full.claim_expired("claim-0-of-bob"), ANN).when(
+            EmailOwnership.claim, "ann", "another-claim", ANNS_CLAIM[2]
+        ).then(
+            EmailOwnership.claimed.message(
+                full.email_address, "ann", "another-claim", ANNS_CLAIM[2]
+            )
+        )
 
     def test_has_an_id_of_its_own(self):
         same_id = ("bob", "claim-of-ann", BOBS_CLAIM[2])

@@ -154,6 +154,24 @@ class TestRegistering:
         assert page.context["account"].account_id == "bob"
         assert len(mail.outbox) == 1
 
+    def test_sends_only_so_many_mails_for_one_visitor(self, visitor, settings):
+        settings.REGISTRATION_MAILS_PER_HOUR = 2
+        for number in range(2):
+            assert visitor().register(f"ann{number}", f"ann{number}@example.org").status_code == 200
+        before = DjangoEventStore().head()
+        page = visitor().register("bob")
+        assert page.status_code == 429
+        assert list(page.context["form"].errors) == ["email_address"]
+        assert (len(mail.outbox), DjangoEventStore().head()) == (2, before)
+
+    def test_counts_claims_of_an_account_as_well(self, ann, settings):
+        settings.REGISTRATION_MAILS_PER_HOUR = 1
+        ann.register("ann")
+        page = ann.post("claim", email_address="somebody@example.org")
+        assert page.status_code == 429
+        assert "Try again in an hour" in str(page.context["claim_form"].errors)
+        assert len(mail.outbox) == 1
+
     def test_notes_who_did_it(self, ann):
         ann.register("ann")
         event = last_event()

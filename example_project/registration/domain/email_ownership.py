@@ -9,6 +9,9 @@ from rill_django import Aggregate, Meta, Rejected, command, event, key
 from .account import Account
 from .email_address import EMAIL_ADDRESS_DEMAND, is_email_address
 
+MOST_OPEN_CLAIMS = 5
+"""Claims to one address that may be open at once: whoever does not want the address gets no more mails."""
+
 ClaimId = Annotated[str, Meta(min_length=8, max_length=64)]
 Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 
@@ -81,6 +84,8 @@ class EmailOwnership(Aggregate):
             return self.reject("address-taken")
         if any(one.claim_id == claim_id for one in self.claims):
             return self.reject("claim-id-used", claim_id=claim_id)
+        if len(self.claims) >= MOST_OPEN_CLAIMS:
+            return self.reject("too-many-claims", open=len(self.claims))
         return self.claimed(account_id, claim_id, fingerprint)
 
     @command
