@@ -10,6 +10,7 @@ from rill_django.domain.errors import UnreadableEvent
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import Registry, current_registry
 from rill_django.projections.projection import Projection
+from rill_django.store.pages import PAGE_BYTES
 from rill_django.store.protocol import EventStore
 
 
@@ -76,10 +77,11 @@ def read_batch(
     Args:
         position: last position that has been dealt with.
         head: a position that is known to be in the log.
-        size: most events in the batch.
+        size: most events in the batch, which ends earlier where they are long: in memory an event may take up
+            many times its bytes.
         share: only streams of this share of so many; see `Reader.share`.
     """
-    reader = store.read().after(position).limit(size)
+    reader = store.read().after(position).limit(size).max_bytes(PAGE_BYTES)
     if share is not None:
         reader = reader.share(*share)
     types = stored_types(projections, current_registry())
@@ -94,7 +96,7 @@ def read_batch(
     last = (stored[-1].position or 0) if stored else 0
     # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
     # the head that was known before.
-    return Batch(position, events, last if len(stored) == size else max(last, head))
+    return Batch(position, events, max(last, head) if reader.is_end(stored) else last)
 
 
 def _up_to_unreadable(stored: Iterable[StoredEvent], position: int, registry: Registry) -> Batch:

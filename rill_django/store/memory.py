@@ -11,6 +11,7 @@ import msgspec
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import MemoryAnswers
+from rill_django.store.pages import bytes_of
 from rill_django.store.protocol import (
     EMPTY_STREAM,
     Append,
@@ -111,11 +112,15 @@ class MemoryEventStore:
         source = self._log if selection.stream is None else self._streams.get(selection.stream, [])
         events = reversed(source) if selection.backwards else iter(source)
         found: list[StoredEvent] = []
+        size = 0
         for event in events:
             if selection.limit is not None and len(found) >= selection.limit:
                 break
             if _is_wanted(event, selection):
                 found.append(event)
+                size += bytes_of([event])
+            if selection.max_bytes is not None and size >= selection.max_bytes:
+                break
         return found
 
     def subscribe(self, *, after: int = 0) -> Subscription:

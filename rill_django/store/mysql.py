@@ -61,6 +61,7 @@ class MySQL(Dialect):
     seconds_since = "TIMESTAMPDIFF(MICROSECOND, {}, UTC_TIMESTAMP(6)) / 1000000"
     sequences_on_append = False
     appends_in_one_statement = False
+    is_short = "OCTET_LENGTH({0}) < 2000"
     log_source = f"{POSITIONS} p STRAIGHT_JOIN {EVENTS} e ON e.id = p.event_id"
     protection = tuple(
         f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} FOR EACH ROW "

@@ -239,7 +239,7 @@ class DjangoEventStore:
             self.sequence()
         connection = self._connection
         with connection.cursor() as cursor:
-            return dialect_of(connection).fetch(connection, cursor, selection)
+            return dialect_of(connection).fetch(cursor, selection)
 
     def sequence(self) -> None:
         """Give positions to the committed events that have none, unless somebody else is at it.

@@ -127,7 +127,11 @@ class EventStore(Protocol):
         """Return a reader over the whole log, to be narrowed by its methods."""
 
     def fetch(self, selection: Selection) -> Sequence[StoredEvent]:
-        """Return the events of a selection, at most ``selection.limit`` of them."""
+        """Return the events of a selection, at most ``selection.limit`` of them.
+
+        They end with the event with which payloads and metadata together reach ``selection.max_bytes``. So
+        there are no more of them if neither of the two is reached.
+        """
 
     def subscribe(self, *, after: int = 0) -> Subscription:
         """Iterate over the log behind a position, live. The same as ``read().after(after).subscribe()``."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from sys import maxsize
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from rill_django.domain.codec import decode_events
 from rill_django.domain.definitions import EventType
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import current_registry
+from rill_django.store.pages import PAGE_BYTES, bytes_of
 from rill_django.store.selection import Selection
 from rill_django.store.subscription import Subscription
 
@@ -103,17 +105,40 @@ class Reader:
             raise ValueError(f"limit must not be negative, got {number}")
         return self._with(limit=number)
 
+    def max_bytes(self, number: int) -> Reader:
+        """No more behind the event with which payloads and metadata reach so many bytes.
+
+        Pages are bounded in bytes in any case; this is for what is kept of several.
+
+        Raises:
+            ValueError: not above 0.
+        """
+        if number <= 0:
+            raise ValueError(f"max_bytes must be above 0, got {number}")
+        return self._with(max_bytes=number)
+
+    def is_end(self, read: Sequence[StoredEvent]) -> bool:
+        """Whether, when this was read of it, nothing was left, neither by the limit nor by bytes."""
+        limit, max_bytes = self.selection.limit, self.selection.max_bytes
+        is_cut = limit is not None and len(read) >= limit
+        return not is_cut and (max_bytes is None or bytes_of(read) < max_bytes)
+
     def stored(self) -> Iterator[StoredEvent]:
         """Yield the events as they are stored, not decoded."""
         wanted = self.selection
-        left = wanted.limit
-        while left is None or left > 0:
-            size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-            page = self.store.fetch(msgspec.structs.replace(wanted, limit=size))
+        left = maxsize if wanted.limit is None else wanted.limit
+        left_bytes = maxsize if wanted.max_bytes is None else wanted.max_bytes
+        while left > 0 and left_bytes > 0:
+            size, size_in_bytes = min(left, PAGE_SIZE), min(left_bytes, PAGE_BYTES)
+            page = self.store.fetch(
+                msgspec.structs.replace(wanted, limit=size, max_bytes=size_in_bytes)
+            )
             yield from page
-            if len(page) < size:
+            in_bytes = bytes_of(page)
+            if len(page) < size and in_bytes < size_in_bytes:
                 return
-            left = None if left is None else left - len(page)
+            left -= len(page)
+            left_bytes -= in_bytes
             wanted = _beyond(wanted, page[-1])
 
     def __iter__(self) -> Iterator[RecordedEvent]:

@@ -26,6 +26,8 @@ class Selection(msgspec.Struct, frozen=True):
         share: only streams of this share, from 0, of so many that the log is divided into.
         backwards: the latest first.
         limit: at most so many; ``None``: all.
+        max_bytes: no more behind the event with which payloads and metadata reach so many bytes; ``None``:
+            however many.
     """
 
     stream: str | None = None
@@ -37,6 +39,7 @@ class Selection(msgspec.Struct, frozen=True):
     share: tuple[int, int] | None = None
     backwards: bool = False
     limit: int | None = None
+    max_bytes: int | None = None
 
     @property
     def category_bounds(self) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rill_django.domain.codec import decode_events
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
+from rill_django.store.pages import PAGE_BYTES
 
 if TYPE_CHECKING:
     from rill_django.store.reader import Reader
@@ -62,9 +63,9 @@ class Subscription:
         while not self._stopped.is_set():
             try:
                 head = self._reader.store.head()
-                page = list(
-                    self._reader.after(self.position).limit(self._reader.page_size).stored()
-                )
+                reader = self._reader.after(self.position).limit(self._reader.page_size)
+                reader = reader.max_bytes(PAGE_BYTES)
+                page = list(reader.stored())
             except self._reader.store.connection_errors as error:
                 failures += 1
                 self._wait_after(failures, error)
@@ -76,7 +77,7 @@ class Subscription:
                         return
                     yield event
                 self.position = stored.position or self.position
-            if len(page) == self._reader.page_size:
+            if not reader.is_end(page):
                 continue
             self.position = max(self.position, head)
             if said != self.position:

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.store.pages import bytes_of
 from rill_django.store.protocol import (
     ANY,
     EMPTY_STREAM,
@@ -26,6 +27,7 @@ from rill_django.store.protocol import (
     WrongExpectedVersion,
 )
 from rill_django.store.reader import Reader
+from rill_django.store.selection import Selection
 
 E = EMPTY_STREAM
 
@@ -63,6 +65,30 @@ class EventStoreContract:
             event.version for event in store.append("contract.Thing/1", 1, new_events("c"))
         ] == [2]
         assert store.version("contract.Thing/1") == 2
+
+    def test_a_page_ends_with_the_event_that_fills_it(self, store: EventStore) -> None:
+        """In bytes of payloads and metadata; short and long ones in any order, onwards and backwards."""
+        long, short = "x" * 30_000, "y"
+        names = [long, short, long, long, *[short] * 40, *[long] * 30, short]
+        store.append("contract.Thing/1", E, new_events(*names))
+        for selection in (Selection(), Selection(stream="contract.Thing/1")):
+            for backwards in (False, True):
+                wanted = names[::-1] if backwards else names
+                asked = msgspec.structs.replace(selection, backwards=backwards, limit=70)
+                for max_bytes in (1, 30_000, 60_100, 500_000):
+                    page = store.fetch(msgspec.structs.replace(asked, max_bytes=max_bytes))
+                    assert names_of(list(page)) == wanted[: len(page)]
+                    assert bytes_of(page) >= max_bytes > bytes_of(page[:-1])
+                whole = store.fetch(msgspec.structs.replace(asked, max_bytes=10_000_000))
+                assert names_of(list(whole)) == wanted[:70]
+                reader = Reader(store, selection)
+                reader = reader.backwards() if backwards else reader
+                assert names_of(list(reader.stored())) == wanted
+                some = reader.max_bytes(90_000)
+                read = list(some.stored())
+                assert bytes_of(read) >= 90_000 > bytes_of(read[:-1])
+                assert not some.is_end(read)
+                assert reader.max_bytes(10_000_000).is_end(list(reader.stored()))
 
     def test_what_was_appended_can_be_loaded(self, store: EventStore) -> None:
         """Payload, metadata, type and time; the position is left out."""

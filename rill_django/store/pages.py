@@ -1,0 +1,76 @@
+"""Pages that are bounded in bytes: whatever the payloads, so much is in memory at once and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from rill_django.domain.records import StoredEvent
+
+PAGE_BYTES = 4_000_000
+"""Most bytes of payloads and metadata in a page, but for its last event. Decoded, they take far more."""
+
+FEW = 4
+"""Long texts that are asked for at first, when nothing is known of how long they are."""
+
+LONGEST_SPREAD = 16
+"""Of long texts no more are asked for at once than fit into the page if each is a sixteenth of it."""
+
+Read = tuple[Any, ...]
+"""Stream, version, position, type, payload, metadata, time; as a database gives them."""
+
+PLACE_IN_ROW = {False: 2, True: 1}
+"""Where a `Read` has what it is found by: in a stream its version, else its position."""
+
+_DATA, _METADATA = 4, 5
+
+
+def bytes_of(events: Iterable[StoredEvent]) -> int:
+    """Return how many bytes payloads and metadata have."""
+    return sum([len(one.data) + len(one.metadata) for one in events])
+
+
+def up_to_bytes(rows: Iterable[Read], max_bytes: int) -> Iterator[Read]:
+    """Yield rows up to the one with which so many bytes are reached, and read none behind it."""
+    read = 0
+    for row in rows:
+        yield row
+        read += len(row[_DATA]) + len(row[_METADATA])
+        if read >= max_bytes:
+            return
+
+
+def with_long_texts(
+    rows: Sequence[Read],
+    texts_of: Callable[[Sequence[Read]], Sequence[tuple[str, str]]],
+    max_bytes: int,
+) -> Iterable[Read]:
+    """Return rows up to the one with which so many bytes are reached, long texts put in.
+
+    Args:
+        rows: with ``None`` for a payload or metadata that are long.
+        texts_of: reads payloads and metadata of some rows.
+        max_bytes: see `EventStore.fetch`.
+    """
+    return up_to_bytes(_filled(rows, texts_of, max_bytes), max_bytes)
+
+
+def _filled(
+    rows: Sequence[Read],
+    texts_of: Callable[[Sequence[Read]], Sequence[tuple[str, str]]],
+    max_bytes: int,
+) -> Iterator[Read]:
+    long = [row for row in rows if row[_DATA] is None or row[_METADATA] is None]
+    texts: list[tuple[str, str]] = []
+    taken = longest = 0
+    for row in rows:
+        if row[_DATA] is not None and row[_METADATA] is not None:
+            yield row
+            continue
+        if not texts:
+            number = min(max_bytes // longest, LONGEST_SPREAD) if longest else FEW
+            texts = list(texts_of(long[taken : taken + max(number, 1)]))
+            taken += len(texts)
+            longest = max(longest, *(len(data) + len(metadata) for data, metadata in texts))
+            texts.reverse()
+        yield (*row[:_DATA], *texts.pop(), *row[_METADATA + 1 :])
