@@ -11,6 +11,7 @@ from rill_django.domain.errors import (
     InvalidMessage,
     RejectedError,
     RillError,
+    UnknownEvents,
     UnknownMessageType,
     UnreadableEvent,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Result",
     "RillError",
     "RowProjection",
+    "UnknownEvents",
     "UnknownMessageType",
     "UnreadableEvent",
     "after_commit",

@@ -8,7 +8,7 @@ from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
-from rill_django.conf import configuration
+from rill_django.conf import configuration, is_passed_over
 from rill_django.dispatch import Dispatcher
 from rill_django.repository import CachingRepository, Limits, Repository
 from rill_django.triggers import fire_triggers
@@ -23,9 +23,10 @@ class RillConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the project's database what ``Account.get`` and the like reach, and look for definitions."""
-        from rill_django import checks  # noqa: F401 - registers them
-        from rill_django.domain import runtime
+        from rill_django import checks, checks_of_the_log  # noqa: F401 - registers them
+        from rill_django.domain import left_out, runtime
 
+        left_out.set_passed_over(is_passed_over)
         runtime.set_default(_project_dispatcher())
         autodiscover_modules("domain", "upcasters", "projections", "triggers")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from django.conf import settings
@@ -23,6 +23,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         max_event_bytes: most bytes of one event's JSON, metadata included.
         max_events_per_commit: most events of one aggregate in one commit.
         idempotency_seconds: how long the answer to an idempotency key is remembered.
+        unknown_events: what of the log no code has to know: ``"refuse"``: nothing; ``"ignore"``: anything, as
+            in Rill/Wheel; or the names of event types and aggregate types that are passed over.
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
@@ -34,7 +36,18 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     max_event_bytes: int = 1_000_000
     max_events_per_commit: int = 10_000
     idempotency_seconds: float = 7 * 24 * 3600.0
+    unknown_events: Literal["refuse", "ignore"] | tuple[str, ...] = "refuse"
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
+
+    def passes_over(self, name: str) -> bool:
+        """Whether no code has to know the event type, or aggregate type, of that name."""
+        given = self.unknown_events
+        return given == "ignore" or (not isinstance(given, str) and name in given)
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether the settings in force say that no code has to know that name."""
+    return configuration().passes_over(name)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.held import ParkedEvent, SkippedEvent
-from rill_django.store.tables import Answer, Event, Position, Unsequenced
+from rill_django.store.tables import Answer, Event, Position, StoredType, Unsequenced
 
 __all__ = [
     "Answer",
@@ -13,5 +13,6 @@ __all__ = [
     "ParkedEvent",
     "Position",
     "SkippedEvent",
+    "StoredType",
     "Unsequenced",
 ]

@@ -27,6 +27,8 @@ def test_a_change_is_seen(settings):
         ({"CONFLICT_TRIES": 0}, "CONFLICT_TRIES"),
         ({"BATCH_SIZE": 0}, "BATCH_SIZE"),
         ({"POLL_INTERVAL": -0.1}, "POLL_INTERVAL"),
+        ({"UNKNOWN_EVENTS": "ignored"}, "unknown_events|UNKNOWN_EVENTS"),
+        ({"UNKNOWN_EVENTS": [3]}, "UNKNOWN_EVENTS"),
         ([], "Expected `object`"),
     ],
 )

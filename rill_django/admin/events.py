@@ -168,7 +168,7 @@ class EventAdmin(ReadOnlyAdmin):
         """The full name, with what the code says about it."""
         definition = current_registry().events.get(event.type)
         if definition is None:
-            about: Any = _("Today's code does not know this type; aggregates pass it over.")
+            about: Any = _("Today's code does not know this type, and aggregates leave it out.")
         else:
             about = (definition.__doc__ or "").strip()
         return format_html('{}<br><span class="rill-quiet">{}</span>', event.type, about)

@@ -6,7 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from rest_framework.response import Response
-from rest_framework.views import exception_handler
+from rest_framework.views import exception_handler, set_rollback
+
+from rill_django.domain.errors import UnknownEvents, UnreadableEvent
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -27,6 +29,12 @@ def problem(status: HTTPStatus, title: str, detail: str, **members: Any) -> Resp
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn the framework's own errors (not signed in, no such thing, bad JSON, …) into problems."""
+    if isinstance(error, (UnknownEvents, UnreadableEvent)):
+        # Not the client's mistake, and yet it has to be told: commands on this stream stand still.
+        set_rollback()
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "Unreadable history", str(error), stream=error.stream
+        )
     response = exception_handler(error, context)
     if response is None:
         return None

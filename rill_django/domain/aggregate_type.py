@@ -11,6 +11,7 @@ from .conditions import Condition
 from .definitions import CommandType, EventType
 from .errors import DefinitionError, InvalidMessage
 from .keys import Key, key_parameters, own_annotations
+from .left_out import ignored_names
 from .messages import Message
 from .names import app_label_of, refuse_type_name
 from .payload import Parameter, Payload, build_payload, convert
@@ -25,11 +26,13 @@ class AggregateMeta(msgspec.StructMeta):
     """Makes a frozen struct of an aggregate class, and checks and registers what it defines."""
 
     type_name: str
+    ignores: tuple[str, ...]
     _key_parameters: tuple[Parameter, ...]
     _key_names: tuple[str, ...]
     _key_payload: Payload
     _key_conditions: tuple[Condition, ...]
     _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
+    _ignored_types: frozenset[str]
 
     def __new__(
         mcls,
@@ -82,6 +85,7 @@ class AggregateMeta(msgspec.StructMeta):
         }
         if parents:
             _refuse_members(cls, fields, keys, where)
+            ignored_names(cls.ignores, where)
             refuse_type_name(cls.type_name, where)
             for parameter, condition in key_parameters(cls, keys, where):
                 cls._key_parameters += (parameter,)
@@ -114,7 +118,20 @@ class AggregateMeta(msgspec.StructMeta):
         for member, definition in cls._definitions.items():
             cls._definitions[member] = definition.bound_to(aggregate, cls._key_parameters)
             setattr(cls, member, cls._definitions[member])
+        cls._ignored_types = cls._all_ignored(where)
         current_registry().add(aggregate, cls.type_name)
+
+    def _all_ignored(cls, where: str) -> frozenset[str]:
+        """Return the names in ``ignores`` of the class and its bases, in full."""
+        given = (name for base in cls.__mro__ for name in vars(base).get("ignores", ()))
+        ignored = frozenset(name if "." in name else f"{cls.type_name}.{name}" for name in given)
+        for definition in cls.event_types():
+            if definition.name in ignored:
+                raise DefinitionError(
+                    f"{where}: {definition.name!r} is in ignores, and is the event "
+                    f"{definition.short_name!r}. Take it out of ignores."
+                )
+        return ignored
 
     if not TYPE_CHECKING:  # A type checker takes the arguments from the fields.
 
@@ -146,6 +163,10 @@ class AggregateMeta(msgspec.StructMeta):
     def event_types(cls) -> tuple[EventType[Any, ...], ...]:
         """Return the event types of this aggregate type, in the order of their definition."""
         return tuple(one for one in cls._definitions.values() if isinstance(one, EventType))
+
+    def ignored_types(cls) -> frozenset[str]:
+        """Return the names of event types that are passed over in the streams of this aggregate type."""
+        return cls._ignored_types
 
     def command_types(cls) -> tuple[CommandType[Any, ...], ...]:
         """Return the command types of this aggregate type, in the order of their definition."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 from typing_extensions import Self, dataclass_transform
@@ -10,6 +10,7 @@ from typing_extensions import Self, dataclass_transform
 from .aggregate_type import AggregateMeta
 from .definitions import EventType
 from .keys import key
+from .left_out import refuse_left_out
 from .messages import EventMessage
 from .results import Rejected
 from .runtime import current
@@ -17,7 +18,7 @@ from .streams import stream_name
 
 A = TypeVar("A", bound="Aggregate")
 
-_BOOKKEEPING = ("_version", "_new_events")
+_BOOKKEEPING = ("_version", "_new_events", "_unknown_events")
 
 
 # On the class, not its metaclass: type checkers would take what msgspec.Struct says of itself first.
@@ -29,11 +30,18 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     is frozen: events make new ones by `evolve`, so a rejected command has changed nothing and the same
     value may be handed to all threads.
 
+    Attributes:
+        ignores: names of event types in its streams that no code knows, and that are passed over; without
+            a dot, they are the last part.
+
     Source: Rill/Wheel's ``defaggregate``.
     """
 
+    ignores: ClassVar[tuple[str, ...]] = ()
+
     _version: int = -1
     _new_events: tuple[EventMessage, ...] = ()
+    _unknown_events: tuple[str, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -50,6 +58,14 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     def new_events(self) -> tuple[EventMessage, ...]:
         """Events applied here that are not stored yet."""
         return self._new_events
+
+    @property
+    def unknown_events(self) -> tuple[str, ...]:
+        """Type names of stored events that are left out here, since no code knows them. Should be empty.
+
+        Nothing is decided upon the aggregate as long as there are any. Those in `ignores` do not count.
+        """
+        return self._unknown_events
 
     @property
     def uncommitted(self) -> bool:
@@ -90,7 +106,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             raise TypeError(
                 f"{type(self).__name__}: key properties never change: {', '.join(keys)}"
             )
-        if "_version" in changes or "_new_events" in changes:
+        if not changes.keys().isdisjoint(_BOOKKEEPING):
             raise TypeError(
                 f"{type(self).__name__}: {' and '.join(_BOOKKEEPING)} follow the events"
             )
@@ -101,8 +117,15 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         return Rejected(reason, data, self)
 
     def read(self, other: type[A], /, *keys: Any, **named_keys: Any) -> A:
-        """Fetch another aggregate by key, inside a command. What comes back may be stale."""
-        return other.get(*keys, **named_keys)
+        """Fetch another aggregate by key, inside a command. What comes back may be stale.
+
+        Raises:
+            UnknownEvents: its stream holds events that no code knows.
+        """
+        aggregate = other.get(*keys, **named_keys)
+        if aggregate._unknown_events:
+            refuse_left_out(aggregate)
+        return aggregate
 
     def apply(self, *messages: EventMessage) -> Self:
         """Return the aggregate with event messages applied as new, uncommitted events.

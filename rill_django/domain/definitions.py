@@ -10,6 +10,7 @@ import msgspec
 from typing_extensions import Self
 
 from .conditions import check_postconditions, check_preconditions
+from .left_out import refuse_left_out
 from .message_types import RESERVED, MessageType
 from .messages import CommandMessage, EventMessage, Message
 from .records import RESERVED_EVENT_FIELDS
@@ -115,7 +116,10 @@ class CommandType(MessageType, Generic[A, P]):
         Raises:
             InvalidMessage: a precondition does not hold.
             PostconditionFailed: a postcondition does not hold.
+            UnknownEvents: the aggregate's stream holds events that no code knows.
         """
+        if aggregate._unknown_events:
+            refuse_left_out(aggregate)
         arguments = self._arguments(message)
         check_preconditions(self._conditions.required, self.name, aggregate, arguments)
         decision = self._call(aggregate, arguments)

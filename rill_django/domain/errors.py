@@ -75,6 +75,35 @@ class UnreadableEvent(RillError, ValueError):
         return UnreadableEvent, (self.stream, self.version, self.type, self.reason)
 
 
+class UnknownEvents(RillError):
+    """A stream holds events that no code knows, so nothing can be decided upon its aggregate.
+
+    Attributes:
+        stream: the stream's name.
+        types: names of their types, after upcasting.
+    """
+
+    def __init__(self, stream: str, types: tuple[str, ...]) -> None:
+        self.stream = stream
+        self.types = types
+        super().__init__(
+            f"{stream} holds events that no code knows: {', '.join(types)}. Nothing is decided upon it, "
+            f"since a part of its history would be left out. {cure_of_unknown_type(types[0])}"
+        )
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.stream, self.types)
+
+
+def cure_of_unknown_type(type: str) -> str:
+    """Return, in words, what to do about events of a type that no code knows."""
+    return (
+        "If the event was renamed, give it the name that it is stored under, "
+        f"@event(name={type!r}), or write an @upcast({type!r}). If it is to be passed over, name it in "
+        f"its aggregate, ignores = ({type!r},), or in RILL['UNKNOWN_EVENTS']."
+    )
+
+
 class NoRuntime(RillError, RuntimeError):
     """The domain was asked to fetch or store something, and nothing is there to do it."""
 

@@ -59,6 +59,12 @@ class Registry:
         """Whether a stored event of this type has to go through the upcasters."""
         return self._upcasts_every_type or type in self._upcasted_types
 
+    def ignored_types(self) -> frozenset[str]:
+        """Return the names of event types that any aggregate type passes over."""
+        return frozenset(
+            name for aggregate in self.aggregates.values() for name in aggregate.ignored_types()
+        )
+
     def command(self, name: str) -> CommandType[Any, ...]:
         """Return the command type of that name.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +15,11 @@ from rill_django.domain.records import RecordedEvent, StoredEvent, UnknownEvent
 from rill_django.domain.registry import Registry
 from rill_django.domain.streams import stream_name
 from rill_django.integrity.findings import Damage, Findings
-from rill_django.integrity.names import fault_of_stream
+from rill_django.integrity.kinds import Unknown, unknown_of_event
+from rill_django.integrity.names import fault_of_stream, fault_of_type
 
 _object = msgspec.json.Decoder(dict)
+_CACHED_BYTES = 1_000
 
 
 class ContentCheck:
@@ -25,60 +28,97 @@ class ContentCheck:
     Args:
         registry: today's types and upcasters.
         findings: where the damage is noted.
+        noted: category and type of the events that the table of stored types has; ``None``: do not ask.
     """
 
-    def __init__(self, registry: Registry, findings: Findings) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        findings: Findings,
+        noted: Collection[tuple[str, str]] | None = None,
+    ) -> None:
         self._registry = registry
         self._findings = findings
+        self._noted = noted
         self._renewed = frozenset(
             type for upcaster in registry.upcasters for type in upcaster.types
         )
+        self._reading: StoredEvent | None = None
 
     def check(self, page: Iterable[StoredEvent]) -> None:
         """Check some events."""
-        events = [self._with_sound_metadata(event) for event in page]
-        self._findings.events += len(events)
-        places = {(event.stream, event.version): event for event in events}
-        left = iter(events)
+        left = self._one_by_one(page)
         while True:
             try:
                 for recorded in decode_events(left, self._registry):
-                    self._check_recorded(recorded, places[recorded.stream, recorded.version])
+                    self._check_recorded(recorded)
                 return
             except UnreadableEvent as error:
-                # The iterator stands behind the event that could not be read.
-                at = places[error.stream, error.version].position or 0
-                self._findings.note(
-                    Damage.UNREADABLE,
-                    at,
-                    f"{_place(at)}, {error.identity} ({error.type}): {error.reason}",
-                )
+                self._note_unreadable(error.reason)
+            except Exception as error:  # Whatever is stored there must not end the verification.
+                self._note_unreadable(f"{type(error).__name__}: {error}")
+
+    def _one_by_one(self, page: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
+        """Yield the events, in place of broken metadata with none, so that the rest is checked too."""
+        for event in page:
+            self._findings.events += 1
+            self._reading = event
+            yield self._with_sound_metadata(event)
+
+    def _note_unreadable(self, reason: str) -> None:
+        event = self._reading
+        assert event is not None
+        at = event.position or 0
+        identity = f"{event.stream}@{event.version}"
+        what = f"{_place(at)}, {identity} ({event.type}): {reason}"
+        self._findings.note(Damage.UNREADABLE, at, what)
 
     def _with_sound_metadata(self, event: StoredEvent) -> StoredEvent:
-        """Return the event, in place of broken metadata with none, so that the rest is checked too."""
-        fault = fault_of_stream(event.stream)
-        if fault is not None:
-            self._note(Damage.STREAM, event, fault)
+        for kind, fault in (
+            (Damage.STREAM, fault_of_stream(event.stream)),
+            (Damage.TYPE, fault_of_type(event.type)),
+        ):
+            if fault is not None:
+                self._note(kind, event, fault)
+        if self._noted is not None:
+            category = event.stream.partition("/")[0]
+            if (category, event.type) not in self._noted:
+                self._note(Damage.NOT_NOTED, event, f"{event.type} in streams of {category}")
         fault = _fault_of_metadata(event.metadata)
         if fault is None:
             return event
         self._note(Damage.METADATA, event, fault)
         return msgspec.structs.replace(event, metadata=b"{}")
 
-    def _check_recorded(self, recorded: RecordedEvent, event: StoredEvent) -> None:
-        message = recorded.message
-        if isinstance(message, UnknownEvent):
-            self._findings.note_unknown(recorded.type)
-            return
+    def _check_recorded(self, recorded: RecordedEvent) -> None:
+        event, message = recorded.stored, recorded.message
+        category = event.stream.partition("/")[0]
+        is_unknown = isinstance(message, UnknownEvent)
+        if is_unknown or category not in self._registry.aggregates:
+            self._check_unknown(recorded, category)
         # An upcaster may move an event to another type, or give its keys another form; then the
         # stream still has the old name, rightly.
-        if recorded.type != event.type or event.type in self._renewed:
+        if is_unknown or recorded.type != event.type or event.type in self._renewed:
             return
         aggregate = message.definition.aggregate
         keys = (getattr(message, name) for name in aggregate.key_names())
         own = _stream_of(aggregate.type_name, *keys)
         if own != event.stream:
             self._note(Damage.WRONG_STREAM, event, f"{event.type} belongs to {own}")
+
+    def _check_unknown(self, recorded: RecordedEvent, category: str) -> None:
+        unknown = unknown_of_event(recorded, category, self._registry)
+        is_unknown = isinstance(recorded.message, UnknownEvent)
+        if unknown is None:
+            if is_unknown:
+                self._findings.note_passed_over(recorded.type)
+            return
+        if is_unknown:
+            self._findings.note_unknown(recorded.type)
+        if unknown is Unknown.AGGREGATE:
+            self._note(Damage.UNKNOWN_AGGREGATE, recorded.stored, f"no code knows {category}")
+        else:
+            self._note(Damage.UNKNOWN_TYPE, recorded.stored, f"no code knows {recorded.type}")
 
     def _note(self, kind: Damage, event: StoredEvent, what: str) -> None:
         at = event.position or 0
@@ -95,11 +135,21 @@ def _stream_of(category: str, *keys: Any) -> str:
     return stream_name(category, tuple(keys))
 
 
-# Events of one request share their metadata.
-@lru_cache(maxsize=1024)
 def _fault_of_metadata(metadata: bytes) -> str | None:
+    # Events of one request share their metadata; large ones would fill the memory.
+    small = len(metadata) <= _CACHED_BYTES
+    return _known_fault_of_metadata(metadata) if small else _look_for_fault_of_metadata(metadata)
+
+
+def _look_for_fault_of_metadata(metadata: bytes) -> str | None:
     try:
-        _object.decode(metadata)
+        found = _object.decode(metadata)
+        if "occurred_at" in found:
+            time = msgspec.convert(found["occurred_at"], datetime)
+            return None if time.tzinfo else "occurred_at has no time zone"
     except (ValueError, RecursionError) as error:
         return str(error)
     return None
+
+
+_known_fault_of_metadata = lru_cache(maxsize=1024)(_look_for_fault_of_metadata)

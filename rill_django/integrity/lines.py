@@ -14,13 +14,12 @@ import msgspec
 
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.integrity.canonical import canonical_object, has_nul
-from rill_django.integrity.names import fault_of_stream
+from rill_django.integrity.names import fault_of_stream, fault_of_type
 
 DEFAULT_SOURCE = "/rill_django"
 JSON_TYPE = "application/json"
 LAST_VERSION = 2**31 - 1
 
-_TYPE = re.compile(r"[!-~]{1,255}")
 _FINER_THAN_MICROSECONDS = re.compile(r"\.\d{6}\d*[1-9]")
 # MySQL's calendar begins here.
 _FIRST_TIME = datetime(1000, 1, 1, tzinfo=timezone.utc)
@@ -136,8 +135,9 @@ def from_line(line: bytes, number: int) -> Incoming:
         )
     if not read.source:
         raise MalformedLine("source is empty")
-    if not _TYPE.fullmatch(read.type):
-        raise MalformedLine(f"type {read.type!r} is not 1 to 255 printable ASCII characters")
+    fault = fault_of_type(read.type)
+    if fault is not None:
+        raise MalformedLine(fault)
     if read.datacontenttype != JSON_TYPE:
         raise MalformedLine(f"datacontenttype is {read.datacontenttype!r}, not {JSON_TYPE!r}")
     event = NewEvent(

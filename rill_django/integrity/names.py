@@ -1,10 +1,14 @@
-"""Whether a stream's name is the one and only name of that stream."""
+"""Whether names of streams and types are such as the log can hold."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from rill_django.domain.streams import MAX_STREAM_LENGTH, split_stream, stream_name
+from rill_django.store.tables import MAX_TYPE_LENGTH
+
+_TYPE = re.compile(rf"[!-~]{{1,{MAX_TYPE_LENGTH}}}")
 
 
 @lru_cache(maxsize=4096)
@@ -19,3 +23,11 @@ def fault_of_stream(stream: str) -> str | None:
         return "is not a category and keys, such as bank.Account/12345678"
     canonical = stream_name(category, tuple(keys))
     return None if canonical == stream else f"is not canonical: that would be {canonical}"
+
+
+@lru_cache(maxsize=4096)
+def fault_of_type(type: str) -> str | None:
+    """Return what is wrong with a type's name; ``None``: nothing."""
+    if _TYPE.fullmatch(type):
+        return None
+    return f"type {type!r} is not 1 to {MAX_TYPE_LENGTH} printable ASCII characters"

@@ -17,7 +17,7 @@ from rill_django.integrity.workers import can_be_shared, in_processes, one_by_on
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.reader import PAGE_SIZE
 from rill_django.store.selection import Selection
-from rill_django.store.tables import Position
+from rill_django.store.tables import Position, StoredType
 
 RANGE = 10_000
 """Positions that are checked in one go."""
@@ -72,7 +72,8 @@ def check_part(using: str, part: Part) -> Findings:
 
 
 def _check_range(store: DjangoEventStore, part: Part, findings: Findings) -> None:
-    contents = ContentCheck(current_registry(), findings)
+    noted = set(StoredType.objects.using(store.using).values_list("category", "type"))
+    contents = ContentCheck(current_registry(), findings, noted)
     expected = part.after + 1
     for page in _pages(store, part, findings):
         for event in page:

@@ -11,6 +11,7 @@ import msgspec
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events, encode_event, encode_metadata
 from rill_django.domain.errors import ConflictError, RejectedError
+from rill_django.domain.left_out import is_left_out, refuse_left_out
 from rill_django.domain.messages import EventMessage
 from rill_django.domain.metadata import current_metadata
 from rill_django.domain.records import RecordedEvent, StoredEvent
@@ -27,14 +28,23 @@ Listener = Callable[[Sequence[RecordedEvent]], object]
 
 
 def replay(aggregate: A, events: Iterable[RecordedEvent]) -> A:
-    """Return the aggregate with stored events applied. Events it does not know leave it as it is."""
+    """Return the aggregate with stored events applied.
+
+    Events it does not know leave it as it is; which these are, `Aggregate.unknown_events` tells.
+    """
     version = aggregate.version
     kind = type(aggregate)
+    unknown: dict[str, None] = {}
     for event in events:
         definition = getattr(event.message, "definition", None)
         if definition is not None and definition.aggregate is kind:
             aggregate = definition.apply_recorded(aggregate, event.message)
+        elif is_left_out(event, kind):
+            unknown[event.type] = None
         version = event.version
+    if unknown:
+        names = tuple(dict.fromkeys((*aggregate.unknown_events, *unknown)))
+        aggregate = msgspec.structs.replace(aggregate, _unknown_events=names)
     return msgspec.structs.replace(aggregate, _version=version)
 
 
@@ -110,6 +120,9 @@ class Repository:
         Returns:
             `Ok`, also when there was nothing to store; `Rejected`, also by a constraint of an inline
             projection; or `Conflict` if the stream has moved on since the aggregate was fetched.
+
+        Raises:
+            UnknownEvents: the stream holds events that no code knows.
         """
         if isinstance(decision, Rejected):
             return decision
@@ -143,6 +156,7 @@ class Repository:
 
         Raises:
             ConflictError: a stream has moved on since its aggregate was fetched. Nothing is stored.
+            UnknownEvents: a stream holds events that no code knows. Nothing is stored.
             RejectedError: a constraint of an inline projection rejects one of them. Nothing is stored.
             ValueError: an aggregate is there twice.
         """
@@ -189,6 +203,8 @@ class Repository:
         """Encode an aggregate's new events."""
         if not aggregate.new_events:
             return Append(aggregate.stream, aggregate.version, ())
+        if aggregate.unknown_events:
+            refuse_left_out(aggregate)
         carried = {**current_metadata(), **metadata}
         encoded = encode_metadata(carried)
         events = [

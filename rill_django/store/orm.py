@@ -38,6 +38,7 @@ from rill_django.store.protocol import (
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 from rill_django.store.sqlite import SQLite
+from rill_django.store.stored_types import stored_types
 from rill_django.store.subscription import Subscription
 from rill_django.store.tables import Event
 
@@ -140,9 +141,10 @@ class DjangoEventStore:
         is_alone = dialect.appends_in_one_statement and not connection.in_atomic_block
 
         def insert() -> Numbered | None:
+            kinds = stored_types.unknown(connection, rows)
             whole = (
                 nullcontext()
-                if is_alone and within is None
+                if is_alone and within is None and not kinds
                 else transaction.atomic(using=self.using)
             )
             try:
@@ -150,6 +152,8 @@ class DjangoEventStore:
                     recorded_at = dialect.append(cursor, rows)
                     if recorded_at is None:
                         return None
+                    if kinds:
+                        stored_types.note(connection, kinds)
                     stored = timed(events, recorded_at)
                     if within is not None:
                         within(stored)

@@ -144,6 +144,27 @@ class Unsequenced(models.Model):
         return str(self.pk)
 
 
+class StoredType(models.Model):
+    """A type of event that the log has, in streams of a category, and where its first one is.
+
+    It may be there twice, see `rill_django.store.stored_types`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    category = AsciiField(_("category"), max_length=MAX_STREAM_LENGTH)
+    type = AsciiField(_("type"), max_length=MAX_TYPE_LENGTH)
+    stream = AsciiField(_("stream"), max_length=MAX_STREAM_LENGTH)
+    version = models.PositiveIntegerField(_("version"))
+
+    class Meta:
+        app_label = "rill_django"
+        verbose_name = _("stored type")
+        verbose_name_plural = _("stored types")
+
+    def __str__(self) -> str:
+        return f"{self.type} in {self.category}"
+
+
 class Answer(models.Model):
     """What was answered to a command that came with an idempotency key."""
 

@@ -12,7 +12,9 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from rill_django import Aggregate, command, event, key
+from rill_django.domain.records import NewEvent
 from rill_django.domain.registry import current_registry
+from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
 
 pytestmark = pytest.mark.django_db
@@ -313,3 +315,20 @@ def test_the_library_works_without_the_framework():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("event", "cure"),
+    [
+        (NewEvent("bank.Account.added", b"{}"), "@event(name='bank.Account.added')"),
+        (NewEvent("bank.Account.opened", b"{}"), "@upcast('bank.Account.opened')"),
+    ],
+)
+def test_a_history_that_no_code_knows_is_500_in_words(client, event, cure):
+    DjangoEventStore().append("bank.Account/1", -1, [event])
+    response = send(client, "bank.Account.open", number="1", owner="Ann")
+    assert response.status_code == 500
+    assert response["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert (body["title"], body["stream"]) == ("Unreadable history", "bank.Account/1")
+    assert cure in body["detail"]

@@ -10,6 +10,7 @@ from django.db import connection
 from rill_django.domain.records import NewEvent
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EMPTY_STREAM
+from rill_django.store.tables import StoredType
 
 EVENT = "rill_django_event"
 POSITION = "rill_django_position"
@@ -48,7 +49,9 @@ def sql(statement, *parameters):
         cursor.execute(statement, parameters)
 
 
-def insert_event(stream, version, *, type=OPENED, data=None, metadata="{}", recorded_at=None):
+def insert_event(
+    stream, version, *, type=OPENED, data=None, metadata="{}", recorded_at=None, noted=True
+):
     """Insert an event that neither has a position nor waits for one; return its id."""
     number = stream.rpartition("/")[2]
     data = json.dumps({"number": number, "owner": "Ann"}) if data is None else data
@@ -59,6 +62,9 @@ def insert_event(stream, version, *, type=OPENED, data=None, metadata="{}", reco
         "VALUES (%s, %s, %s, %s, %s, %s)",
         *(stream, version, type, data, metadata, recorded_at),
     )
+    if noted:
+        category = stream.partition("/")[0]
+        StoredType.objects.create(category=category, type=type, stream=stream, version=0)
     return scalar(f"SELECT max(id) FROM {EVENT}")
 
 

@@ -64,10 +64,14 @@ def test_verify_lists_unknown_types_and_damage():
         "3 are of types that today's code does not know:\n"
         "  shop.Cart.emptied: 1\n"
         "  shop.Cart.filled: 2\n"
+        "unknown-aggregate: 3 × an event is in a stream of an aggregate type that no code knows\n"
+        "  position 4, shop.Cart/a%2fb@0: no code knows shop.Cart\n"
+        "  position 5, shop.Cart/1@0: no code knows shop.Cart\n"
+        "  position 6, shop.Cart/1@1: no code knows shop.Cart\n"
         "stream-name: 1 × a stream's name is not canonical\n"
-        "  first: position 4, shop.Cart/a%2fb@0: is not canonical: that would be shop.Cart/a%2Fb\n"
-        "metadata: 1 × metadata are not a JSON object\n"
-        "  first: position 6, shop.Cart/1@1: Expected `object`, got `array`\n"
+        "  position 4, shop.Cart/a%2fb@0: is not canonical: that would be shop.Cart/a%2Fb\n"
+        "metadata: 1 × metadata are not as they must be\n"
+        "  position 6, shop.Cart/1@1: Expected `object`, got `array`\n"
     )
     assert "The log is damaged" in str(failed)
     assert failed.returncode == 1

@@ -71,15 +71,106 @@ def test_events_that_cannot_be_read_are_named_and_the_others_read_all_the_same(r
     )
 
 
-def test_unknown_types_are_counted_and_no_damage(registry):
+def test_unknown_types_are_damage_and_counted(registry):
     findings = check(
         registry,
         stored(1, "shop.Cart/1", b'{"a":1}', type="shop.Cart.filled"),
         stored(2, "shop.Cart/1", b"{}", type="shop.Cart.filled"),
         stored(3, "shop.Cart/1", b"{}", type="shop.Cart.emptied"),
+        stored(4, "bank.Account/1", b"{}", type="bank.Account.added"),
+    )
+    assert damage(findings) == {
+        Damage.UNKNOWN_AGGREGATE: (3, "position 1, shop.Cart/1@0: no code knows shop.Cart"),
+        Damage.UNKNOWN_TYPE: (1, "position 4, bank.Account/1@3: no code knows bank.Account.added"),
+    }
+    assert findings.unknown_types == {
+        "shop.Cart.filled": 2,
+        "shop.Cart.emptied": 1,
+        "bank.Account.added": 1,
+    }
+
+
+def test_types_that_are_passed_over_are_counted_and_no_damage(registry, settings):
+    settings.RILL = {"UNKNOWN_EVENTS": ["shop.Cart", "bank.Account.added"]}
+    findings = check(
+        registry,
+        stored(1, "shop.Cart/1", b'{"a":1}', type="shop.Cart.filled"),
+        stored(2, "bank.Account/1", b"{}", type="bank.Account.added"),
     )
     assert findings.is_whole
-    assert findings.unknown_types == {"shop.Cart.filled": 2, "shop.Cart.emptied": 1}
+    assert findings.unknown_types == {}
+    assert findings.passed_over == {"shop.Cart.filled": 1, "bank.Account.added": 1}
+
+
+def test_types_that_their_aggregate_ignores_are_passed_over():
+    with isolated_registry() as registry:
+
+        class Account(Aggregate, name="bank.Account"):
+            number: str = key()
+            ignores = ("added",)
+
+        findings = check(registry, stored(1, "bank.Account/1", b"{}", type="bank.Account.added"))
+        assert findings.is_whole
+        assert findings.passed_over == {"bank.Account.added": 1}
+
+
+def test_types_are_counted_one_by_one_up_to_a_limit(registry, monkeypatch):
+    monkeypatch.setattr("rill_django.integrity.findings.TYPES_AT_MOST", 2)
+    events = [stored(n, "bank.Account/1", b"{}", type=f"x.y.t{n}") for n in range(1, 5)]
+    findings = check(registry, *events)
+    assert findings.unknown_types == {"x.y.t1": 1, "x.y.t2": 1, "(others)": 2}
+    assert findings.damage[Damage.UNKNOWN_TYPE].count == 4
+
+
+def test_examples_are_few_and_short_and_all_are_counted(registry):
+    stream = "bank.Account/" + "1" * 2_000
+    findings = check(registry, *(stored(n, stream, GOOD) for n in range(1, 101)))
+    found = findings.damage[Damage.STREAM]
+    assert found.count == 100
+    assert [at for at, _what in found.examples] == [1, 2, 3, 4, 5]
+    assert all(len(what) < 600 for _at, what in found.examples)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b'{"occurred_at":"2024-05-31T12:00:00"}', "has no time zone"),
+        (b'{"occurred_at":"yesterday"}', "Invalid RFC3339"),
+        (b'{"occurred_at":7}', "Expected `datetime`"),
+    ],
+)
+def test_metadata_have_to_say_when_it_occurred_as_a_time(registry, text, what):
+    findings = check(registry, stored(1, "bank.Account/1", GOOD, metadata=text))
+    assert what in damage(findings)[Damage.METADATA][1]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"number":"1","owner":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"number":"1","owner":"\xff"}',
+        b'{"number":"1","owner":NaN}',
+        b'{"number":"1","owner":"Ann"',
+        b"",
+        b"\x00",
+    ],
+)
+@pytest.mark.parametrize("type", ["bank.Account.opened", "bank.Account.unknown"])
+def test_no_payload_ends_the_check(registry, data, type):
+    findings = check(
+        registry,
+        stored(1, "bank.Account/1", data, type=type),
+        stored(2, "bank.Account/2", GOOD),
+    )
+    assert findings.events == 2
+    assert damage(findings)[Damage.UNREADABLE][0] == 1
+    assert Damage.WRONG_STREAM in findings.damage
+
+
+@pytest.mark.parametrize("type", ["", "a b", "t" * 256, "é", "a\n"])
+def test_names_of_types_that_the_log_cannot_hold(registry, type):
+    findings = check(registry, stored(1, "bank.Account/1", b"{}", type=type))
+    assert Damage.TYPE in findings.damage
 
 
 def test_an_unknown_event_still_has_to_be_an_object(registry):
@@ -130,7 +221,10 @@ def test_a_stream_with_an_old_name_is_right_for_events_that_are_renamed_when_rea
     def moved(event: RawEvent):
         return event.renamed("bank.Account.opened")
 
-    assert check(registry, stored(1, "old.Account/1", GOOD, type="old.Account.opened")).is_whole
+    findings = check(registry, stored(1, "old.Account/1", GOOD, type="old.Account.opened"))
+    assert Damage.WRONG_STREAM not in findings.damage
+    # But no aggregate finds it there.
+    assert list(findings.damage) == [Damage.UNKNOWN_AGGREGATE]
 
 
 def test_so_it_is_for_keys_that_get_another_form(registry):
@@ -164,7 +258,9 @@ def test_an_upcaster_may_drop_and_split_events(registry):
         stored(1, "bank.Account/1", GOOD, type="bank.Account.dropped"),
         stored(2, "bank.Account/1", GOOD, type="bank.Account.both"),
     )
-    assert findings == Findings(events=2, unknown_types={"bank.Account.noted": 1})
+    assert findings.events == 2
+    assert findings.unknown_types == {"bank.Account.noted": 1}
+    assert list(findings.damage) == [Damage.UNKNOWN_TYPE]
 
 
 def test_an_upcaster_that_fails_makes_an_event_unreadable(registry):
@@ -227,18 +323,19 @@ def test_findings_of_parts_add_up_and_the_first_stays_the_first():
         "streams": 1,
         "waiting": 4,
         "unknown_types": {"a": 3},
+        "passed_over": {},
         "damage": [
             {
                 "kind": "position-missing",
                 "meaning": "a position is missing",
                 "count": 3,
-                "first": "position 7",
+                "examples": ["position 7", "position 70"],
             },
             {
                 "kind": "stream-name",
                 "meaning": "a stream's name is not canonical",
                 "count": 1,
-                "first": "position 8",
+                "examples": ["position 8"],
             },
         ],
     }

@@ -130,8 +130,8 @@ def test_the_exit_code_of_a_verification():
         failed = run("verify_events", *options)
         assert failed.returncode == 1
         said = failed.stdout.decode()
-        assert "position-missing: 1 × a position is missing\n  first: position 5\n" in said
-        assert "first: bank.Account/77 has no version 0" in said
+        assert "position-missing: 1 × a position is missing\n  position 5\n" in said
+        assert "  bank.Account/77 has no version 0" in said
         assert b"The log is damaged" in failed.stderr
         assert b"Traceback" not in failed.stderr
 

@@ -88,6 +88,9 @@ class TestInsideTheCallersTransaction:
         assert store.head() == 1
 
     def test_one_statement_appends_any_number_of_events(self, store, django_assert_num_queries):
+        store.append(
+            "contract.Thing/0", -1, new_events(*"abcdefghij")
+        )  # Their types are noted once.
         expected = {"sqlite": 4, "postgresql": 1, "mysql": 6}[connection.vendor]
         with django_assert_num_queries(expected):
             store.append("contract.Thing/1", -1, new_events(*"abcdefghij"))

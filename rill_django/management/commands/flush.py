@@ -8,6 +8,7 @@ from django.core.management.commands.flush import Command as FlushCommand
 from django.db import connections
 
 from rill_django.store.orm import DjangoEventStore, dialect_of
+from rill_django.store.stored_types import stored_types
 
 
 class Command(FlushCommand):
@@ -24,3 +25,4 @@ class Command(FlushCommand):
             return
         with dialect_of(connection).unprotected(connection):
             super().handle(*args, **options)
+        stored_types.forget()

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_integer
+from rill_django.management.checking import check_log
 from rill_django.management.progress import Progress
 from rill_django.management.signals import stopped_by_signals
 from rill_django.projections.projection import Projection
@@ -65,6 +66,7 @@ class Command(BaseCommand):
         if options["verify"] and options["in_place"]:
             raise CommandError("--verify changes nothing, so it cannot be done --in-place.")
         projections = self._projections(options["names"], options["database"])
+        check_log(self, options)
         names = ", ".join(projection.name for projection in projections)
         if not (options["no_input"] or options["verify"]):
             answer = input(f"Make these projections anew from the log: {names}? [y/N] ")

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_float, positive_integer
+from rill_django.management.checking import check_log
 from rill_django.management.signals import stopped_by_signals
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.worker import ProjectionWorker
@@ -55,6 +56,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "There are no projections. Write one in the projections.py of an installed app."
             )
+        check_log(self, options)
         if options["metrics_port"]:
             self._serve_metrics(options["metrics_port"])
         names = ", ".join(projection.name for projection in worker.projections)

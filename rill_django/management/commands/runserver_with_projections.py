@@ -13,6 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import autoreload
 
 from rill_django.management.background import BackgroundWorker
+from rill_django.management.checking import check_log
 from rill_django.projections.registry import UnknownProjection
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Command(Runserver):
             worker = BackgroundWorker(options["projections"])
         except UnknownProjection as error:
             raise CommandError(str(error)) from None
+        check_log(self, options)
         names = ", ".join(worker.projections)
         self.stdout.write(f"Projections run along: {names or 'there are none yet'}.")
         with worker:

@@ -69,13 +69,19 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{findings.events:,} events in {findings.streams:,} streams were read{waiting}."
         )
-        if findings.unknown_types:
-            number = sum(findings.unknown_types.values())
-            self.stdout.write(f"{number:,} are of types that today's code does not know:")
-            for type, count in sorted(findings.unknown_types.items()):
-                self.stdout.write(f"  {type}: {count:,}")
+        self._list_types("types that today's code does not know", findings.unknown_types)
+        self._list_types("types that are passed over", findings.passed_over)
         for kind, found in findings.in_order():
             self.stdout.write(self.style.ERROR(f"{kind.value}: {found.count:,} × {kind.meaning}"))
-            self.stdout.write(f"  first: {found.first}")
+            for _at, example in found.examples:
+                self.stdout.write(f"  {example}")
+            if found.count > len(found.examples):
+                self.stdout.write(f"  … and {found.count - len(found.examples):,} more")
         if findings.is_whole:
             self.stdout.write(self.style.SUCCESS("The log is whole."))
+
+    def _list_types(self, title: str, counts: dict[str, int]) -> None:
+        if counts:
+            self.stdout.write(f"{sum(counts.values()):,} are of {title}:")
+        for type, count in sorted(counts.items()):
+            self.stdout.write(f"  {type}: {count:,}")

@@ -1,0 +1,69 @@
+"""System checks that look into the log: whether today's code knows what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import Error as DatabaseError
+from django.db import router, transaction
+
+from rill_django.domain.registry import current_registry
+from rill_django.integrity.kinds import Unknown, unknown_kinds
+from rill_django.models import Answer, Event, Position, StoredType, Unsequenced
+from rill_django.store.orm import DjangoEventStore
+
+LOG_TAG = "rill_log"
+"""Of the checks that ask the database: `manage.py check --tag rill_log --database default`."""
+
+
+@register(Tags.database, LOG_TAG)
+def check_stored_types(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """``rill.E010``: types of events that no code knows. ``rill.E011``: aggregate types, likewise."""
+    store = DjangoEventStore()
+    if store.using not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic(using=store.using):
+            found = unknown_kinds(store, current_registry())
+    except DatabaseError:  # Before the first migration there is no table.
+        return []
+    return [
+        Error(
+            f"The log has streams of the aggregate type {kind.name!r}, which no code knows: their history "
+            f"is out of reach. The first such event is {kind.first}.",
+            hint=kind.cure,
+            id="rill.E011",
+        )
+        if kind.what is Unknown.AGGREGATE
+        else Error(
+            f"The log has events of the type {kind.name!r}, which the code of their aggregate does not know: "
+            f"they would be left out. The first is {kind.first}.",
+            hint=kind.cure,
+            id="rill.E010",
+        )
+        for kind in found
+    ]
+
+
+@register(Tags.models)
+def check_tables_of_the_log(
+    app_configs: Sequence[AppConfig] | None, **_: Any
+) -> list[CheckMessage]:
+    """``rill.E012``: the routers keep a table of the log away from it."""
+    using = router.db_for_write(Event)
+    return [
+        Error(
+            f"The routers send writes of Event to the database {using!r}, and do not let "
+            f"{model.__name__} be there. An append writes to both, in one transaction.",
+            hint=f"Have the routers treat {model.__name__} as they treat Event.",
+            obj=model,
+            id="rill.E012",
+        )
+        for model in (Position, Unsequenced, StoredType, Answer)
+        if not router.allow_migrate_model(using, model) or router.db_for_write(model) != using
+    ]
