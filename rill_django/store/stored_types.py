@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db import transaction
@@ -26,23 +26,23 @@ REMEMBERED_SECONDS = 60.0
 """How long a process trusts its memory. Others may have emptied or restored the database meanwhile."""
 
 
-class Kind(NamedTuple):
-    """A type of event, in the streams of one aggregate type.
-
-    Attributes:
-        category: the streams' aggregate type, e.g. ``bank.Account``.
-        type: of the event, e.g. ``bank.Account.opened``.
-    """
-
-    category: str
-    type: str
+Kind = tuple[str, str]
+"""Aggregate type of the streams, e.g. ``bank.Account``, and type of the event, ``bank.Account.opened``."""
 
 
 def kinds_of(rows: Iterable[Row]) -> dict[Kind, Row]:
     """Return the kinds of events that are among the rows, each with its first one."""
     kinds: dict[Kind, Row] = {}
+    stream = category = type = ""
     for row in rows:
-        kinds.setdefault(Kind(row.stream.partition("/")[0], row.type), row)
+        if row.stream == stream and row.type == type:  # As neighbours often are.
+            continue
+        if row.stream != stream:
+            stream = row.stream
+            category = stream.partition("/")[0]
+        type = row.type
+        if (category, type) not in kinds:
+            kinds[category, type] = row
     return kinds
 
 
@@ -73,14 +73,12 @@ class StoredTypes:
     def note(self, connection: BaseDatabaseWrapper, kinds: dict[Kind, Row]) -> None:
         """Note kinds, in the transaction that stores the rows."""
         types = StoredType.objects.using(connection.alias)
-        there = types.filter(type__in={kind.type for kind in kinds})
+        there = types.filter(type__in={type for _category, type in kinds})
         noted = set(there.values_list("category", "type"))
         types.bulk_create(
-            StoredType(
-                category=kind.category, type=kind.type, stream=row.stream, version=row.version
-            )
-            for kind, row in kinds.items()
-            if kind not in noted
+            StoredType(category=category, type=type, stream=row.stream, version=row.version)
+            for (category, type), row in kinds.items()
+            if (category, type) not in noted
         )
 
         def remember() -> None:
