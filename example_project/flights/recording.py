@@ -13,7 +13,7 @@ from example_project.flights.domain import Flight
 from example_project.flights.reports import Report
 from rill_django import ConflictError, Ok, Rejected, commit_all, get_all, metadata
 from rill_django.domain.messages import EventMessage
-from rill_django.projections.running import Stop
+from rill_django.stopping import Stop
 
 ACTOR = "Bureau of Transportation Statistics"
 REASON = "on-time performance reports of 2013"

@@ -139,7 +139,7 @@ def verify(
         ImproperlyConfigured, BrokenProcessPool: see `in_processes`.
     """
     head = store.head()
-    parts = list(parts_of(head))
+    parts = parts_of(head)
     results = (
         in_processes(check_part, store.using, parts, workers)
         if workers > 1 and can_be_shared(store.using)

@@ -1,23 +1,15 @@
-"""Work in several processes, each with database connections of its own.
-
-This module is imported by new processes before Django is set up there, so it imports no models.
-"""
+"""Who does the parts of a verification."""
 
 from __future__ import annotations
 
-import atexit
-import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from typing import TypeVar
 
-import django
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rill_django import processes
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -44,39 +36,11 @@ def in_processes(
 ) -> Iterator[tuple[P, R]]:
     """Yield each part with its result as they get ready, done in so many new processes.
 
-    Args:
-        work: a function of a module, so that it can be found there.
-        using: alias of the database.
-
     Raises:
-        ImproperlyConfigured: the settings are of no module that a new process could read.
-        BrokenProcessPool: a process was killed.
+        ImproperlyConfigured, BrokenProcessPool: see `rill_django.processes.in_processes`.
     """
-    module = getattr(settings, "SETTINGS_MODULE", None)
-    if module is None:
-        raise ImproperlyConfigured(
-            "Several workers need settings in a module, which DJANGO_SETTINGS_MODULE names."
-        )
-    # Never a fork: connections and threads do not survive one.
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=_start,
-        initargs=(module, using, str(connections[using].settings_dict["NAME"])),
-    )
-    try:
-        futures: dict[Future[R], P] = {executor.submit(work, using, one): one for one in parts}
-        for future in as_completed(futures):
-            # Taken out, so that the results do not pile up.
-            yield futures.pop(future), future.result()
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    yield from processes.in_processes(partial(_work_elsewhere, work, using), parts, workers)
 
 
-def _start(settings_module: str, using: str, name: str) -> None:
-    """Set up a new process for the database that its parent is on: in a test, the test's."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ["DJANGO_SETTINGS_MODULE"] = settings_module
-    django.setup()
-    connections[using].settings_dict["NAME"] = name
-    atexit.register(connections.close_all)
+def _work_elsewhere(work: Work[P, R], using: str, part: P, tell: processes.Tell, stop: object) -> R:
+    return work(using, part)

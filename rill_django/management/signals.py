@@ -10,6 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of whoever was ended by Ctrl-C, as shells have it."""
+
+
+class Interruptible:
+    """A management command that Ctrl-C ends without a traceback, also before it has begun its work.
+
+    To be named before Django's class. While Django itself starts, only ``manage.py`` can do the same.
+    """
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """See Django."""
+        try:
+            super().run_from_argv(argv)  # type: ignore[misc]
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+
 
 class StopSignal:
     """Is set by the first SIGINT or SIGTERM; waiting for it ends at once then.

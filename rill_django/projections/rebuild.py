@@ -23,7 +23,8 @@ from rill_django.projections.rebuilding.in_place import rebuild_in_place
 from rill_django.projections.rebuilding.steps import Rebuild
 from rill_django.projections.rebuilding.together import build_together, can_be_divided
 from rill_django.projections.rebuilding.verification import verify
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

@@ -22,8 +22,9 @@ from rill_django.projections.pace import pause_after
 from rill_django.projections.partitions import all_checkpoints
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
 from rill_django.projections.upgrades import Upgrades
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

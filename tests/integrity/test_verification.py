@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 
+from rill_django import processes
 from rill_django.integrity import verification, workers
 from rill_django.integrity.findings import Damage
 from rill_django.integrity.verification import Part, Whole, parts_of, verify
@@ -263,7 +264,7 @@ def test_several_processes_find_the_same():
 
 @pytest.mark.django_db(transaction=True)
 def test_several_processes_need_settings_that_they_can_read(settings, monkeypatch):
-    monkeypatch.setattr(workers, "settings", object())
+    monkeypatch.setattr(processes, "settings", object())
     with pytest.raises(ImproperlyConfigured, match="DJANGO_SETTINGS_MODULE"):
         found(workers=2)
 

@@ -9,9 +9,9 @@ from example_project.flights.dataset import MissingData, Period, year_file
 from example_project.flights.recording import Tally, record
 from example_project.home.demo.errors import DemoFailed, DemoStopped
 from rill_django.management.progress import Progress
-from rill_django.projections.running import Stop
 from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import ProjectionWorker
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 
 

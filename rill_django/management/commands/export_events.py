@@ -18,6 +18,7 @@ from rill_django.integrity.exporting import Export, Wanted
 from rill_django.integrity.lines import DEFAULT_SOURCE, UnexportableEvent
 from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
+from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
 
 LINES_AT_ONCE = 500
@@ -36,7 +37,7 @@ def moment(text: str) -> datetime:
     return time
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `Export`."""
 
     help = (

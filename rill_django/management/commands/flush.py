@@ -7,11 +7,12 @@ from typing import Any
 from django.core.management.commands.flush import Command as FlushCommand
 from django.db import connections
 
+from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.stored_types import stored_types
 
 
-class Command(FlushCommand):
+class Command(Interruptible, FlushCommand):
     """Lifts the protection of events for its run: emptying the whole database is what it is for.
 
     Django's ``TransactionTestCase`` flushes after every test.

@@ -12,11 +12,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rill_django.integrity.importing import Import, ImportRefused
 from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
+from rill_django.management.signals import Interruptible
 from rill_django.projections.inline.checkpoints import have_built_anew
 from rill_django.store.orm import DjangoEventStore
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `Import`."""
 
     help = (

@@ -9,6 +9,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_float, positive_integer
+from rill_django.management.signals import Interruptible
 from rill_django.projections.health import problems_of
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.status import ProjectionStatus, in_words, projection_statuses
@@ -20,7 +21,7 @@ NUMBERS = ("position", "behind", "for", "parked")
 ONLY_IF_ANY = ("part", "parked")
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `projection_statuses` and `problems_of`."""
 
     help = "Shows where projections stand. The exit code is 1 if one stands still, or lags more than it may."

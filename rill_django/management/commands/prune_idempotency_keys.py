@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `Answers.prune`."""
 
     help = "Forgets the answers to idempotency keys whose time is over. Run it once a day."

@@ -12,16 +12,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rill_django.management.arguments import positive_integer
 from rill_django.management.checking import check_log
 from rill_django.management.progress import Progress
-from rill_django.management.signals import stopped_by_signals
+from rill_django.management.signals import Interruptible, stopped_by_signals
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuild import RebuildInterrupted, can_be_divided
-from rill_django.projections.rebuilding.processes import in_processes
-from rill_django.projections.rebuilding.tasks import Outcome, Task, perform
+from rill_django.projections.rebuilding.tasks import Outcome, Task, perform, perform_all
 from rill_django.projections.registry import UnknownProjection, current_projections
-from rill_django.projections.running import Stop
+from rill_django.stopping import Stop
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `rebuild` and `verify`."""
 
     help = (
@@ -151,7 +150,7 @@ class Command(BaseCommand):
                 progress.advance_to(sum(reached.values()), total)
 
             try:
-                yield from in_processes(tasks, workers, advance, stop)
+                yield from perform_all(tasks, workers, advance, stop)
             except ImproperlyConfigured as error:
                 raise CommandError(str(error)) from None
             except BrokenProcessPool:

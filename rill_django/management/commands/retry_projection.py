@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from rill_django.management.signals import Interruptible
 from rill_django.projections.mending import NothingToSkip, retry, skip
 from rill_django.projections.registry import UnknownProjection, current_projections
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `retry` and `skip`."""
 
     help = (

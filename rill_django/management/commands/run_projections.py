@@ -8,12 +8,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_float, positive_integer
 from rill_django.management.checking import check_log
-from rill_django.management.signals import stopped_by_signals
+from rill_django.management.signals import Interruptible, stopped_by_signals
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.worker import ProjectionWorker
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `ProjectionWorker`."""
 
     help = "Keeps projections up to date with the log of events, until it gets a signal to stop."

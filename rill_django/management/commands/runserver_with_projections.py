@@ -14,6 +14,7 @@ from django.utils import autoreload
 
 from rill_django.management.background import BackgroundWorker
 from rill_django.management.checking import check_log
+from rill_django.management.signals import Interruptible
 from rill_django.projections.registry import UnknownProjection
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ else:
     Runserver = type(load_command_class(get_commands()["runserver"], "runserver"))
 
 
-class Command(Runserver):
+class Command(Interruptible, Runserver):
     """The project's ``runserver`` with a `BackgroundWorker`, in the process that serves."""
 
     help = (

@@ -14,10 +14,11 @@ from rill_django.integrity.findings import Findings
 from rill_django.integrity.verification import verify
 from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
+from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
 
 
-class Command(BaseCommand):
+class Command(Interruptible, BaseCommand):
     """A shell round `verify`."""
 
     help = (

@@ -18,7 +18,8 @@ from rill_django.projections.rebuilding.progress import (
     move_live_checkpoints,
     read_readable,
 )
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
+from rill_django.stopping import Stop
 from rill_django.store.deadlocks import begun_anew
 from rill_django.store.orm import dialect_of, inside_callers_transaction
 from rill_django.store.protocol import EventStore

@@ -36,8 +36,9 @@ from rill_django.projections.rebuilding.progress import (
     move_live_checkpoints,
     read_readable,
 )
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
 from rill_django.projections.sessions import Session
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from rill_django.domain.errors import RillError
+from rill_django.processes import Tell, in_processes
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
 from rill_django.projections.rebuilding.differences import (
     RowDifference,
@@ -18,7 +19,8 @@ from rill_django.projections.rebuilding.differences import (
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.together import build_share
 from rill_django.projections.registry import current_projections
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
+from rill_django.stopping import Stop
 
 _HARMLESS = (OperationalError, InterfaceError, RowsBesideLost)
 """The database, or somebody else, came in between: nothing against what is built."""
@@ -87,6 +89,31 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
         text = f"{task.name} could not be {verb}: {error}"
         return Outcome(task.name, False, text, error, isinstance(error, _HARMLESS))
     return Outcome(task.name, True, f"{task.name} is rebuilt up to position {position:,}.")
+
+
+def perform_all(
+    tasks: Sequence[Task], workers: int, progress: Progress, stop: Stop
+) -> Iterator[Outcome]:
+    """Yield what comes of each task, as they get ready, done in so many processes.
+
+    Raises:
+        ImproperlyConfigured, BrokenProcessPool: see `in_processes`.
+    """
+    outcomes = in_processes(
+        perform_elsewhere,
+        tasks,
+        min(workers, len(tasks)),
+        told=lambda step: progress(*step),
+        stop=stop,
+    )
+    for _, outcome in outcomes:
+        yield outcome
+
+
+def perform_elsewhere(task: Task, tell: Tell, stop: Stop) -> Outcome:
+    """Do the task in a process of its own: see `in_processes`."""
+    outcome = perform(task, lambda *step: tell(step), stop)
+    return outcome._replace(error=None)
 
 
 def report(found: Verification) -> Iterator[str]:

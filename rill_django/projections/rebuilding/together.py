@@ -23,10 +23,10 @@ from rill_django.projections.rebuilding.errors import (
     ShareFailed,
     ShareLost,
 )
-from rill_django.projections.rebuilding.processes import in_processes
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS, Rebuild
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 
 WORTH_SHARING = 20_000
@@ -67,7 +67,7 @@ def build_together(
         RebuildInterrupted: ``stop`` was set; what is built stays.
         ShareLost: a process or its connection is gone; what is built stays.
     """
-    from rill_django.projections.rebuilding.tasks import Task
+    from rill_django.projections.rebuilding.tasks import Task, perform_all
 
     projection = steps.projection
     if DjangoEventStore().head() - steps.position < WORTH_SHARING:
@@ -86,7 +86,7 @@ def build_together(
 
     stop = stop or Event()
     try:
-        outcomes = list(in_processes(tasks, workers, advance, stop))
+        outcomes = list(perform_all(tasks, workers, advance, stop))
     except BrokenProcessPool as error:
         raise ShareLost(
             "A process was killed, maybe for want of memory. The next rebuild goes on from there; give it "

@@ -29,7 +29,8 @@ from rill_django.projections.rebuilding.matching import matching_of
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.rebuilding.steps import BATCH_SIZE
-from rill_django.projections.running import Progress, Stop
+from rill_django.projections.running import Progress
+from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 
