@@ -90,7 +90,12 @@ def read_figures() -> Figures:
         ),
         chart=delay_chart(hours()),
         board=list(Departure.objects.reverse()[:BOARD_LINES])[::-1],
-        newest=list(Event.objects.select_related("place").order_by("-id")[:NEWEST_EVENTS]),
+        newest=list(
+            # Without their payloads, which may be long.
+            Event.objects.select_related("place")
+            .defer("data", "metadata")
+            .order_by("-id")[:NEWEST_EVENTS]
+        ),
     )
 
 

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KT
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.admin.paging import CappedPaginator
@@ -22,6 +24,9 @@ from rill_django.models import Event
 from rill_django.store.moments import local, now
 
 NOTHING = "–"
+LONGEST_ACTOR = 100
+LONGEST_SHOWN = 100_000
+"""Characters of a payload that its page shows."""
 
 _IDENTITY = re.compile(r"^(?P<stream>.+)@(?P<version>\d+)$")
 
@@ -105,6 +110,8 @@ class EventAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """See Django."""
         events: QuerySet[Event] = super().get_queryset(request)
+        # A list of long payloads would take up gigabytes; a page about one event asks for its own.
+        events = events.defer("data", "metadata").annotate(by=KT("metadata__actor"))
         return cast("QuerySet[Event]", events.select_related("place"))
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
@@ -147,8 +154,8 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("actor"), empty_value=NOTHING)
     def actor(self, event: Event) -> str | None:
         """Who did it."""
-        actor: str | None = event.metadata.get("actor")
-        return actor
+        by: str | None = getattr(event, "by", None)
+        return Truncator(by).chars(LONGEST_ACTOR) if by else None
 
     @admin.display(description=_("position in the log"), empty_value=NOTHING)
     def position(self, event: Event) -> str | None:
@@ -186,7 +193,7 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("in this stream"))
     def neighbours(self, event: Event) -> SafeString:
         """The event before and the one after."""
-        near = Event.objects.filter(
+        near = Event.objects.only("version", "type").filter(
             stream=event.stream, version__in=(event.version - 1, event.version + 1)
         )
         links = [
@@ -215,5 +222,16 @@ def _list_url(**query: str) -> str:
 
 
 def _readable(value: Any) -> SafeString:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    """Show a value as JSON, as far as somebody would read it: indented, it may be a hundred times as long."""
+    text = ""
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        text += piece
+        if len(text) > LONGEST_SHOWN:
+            return format_html(
+                '<pre class="rill-json">{}…</pre><p class="rill-quiet">{}</p>',
+                text[:LONGEST_SHOWN],
+                _(
+                    "Only the beginning is shown. The API and manage.py export_events have all of it."
+                ),
+            )
     return format_html('<pre class="rill-json">{}</pre>', text)

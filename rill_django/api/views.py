@@ -32,6 +32,10 @@ from rill_django.store.orm import DjangoEventStore
 
 PAGE = 100
 LARGEST_PAGE = 1_000
+LARGEST_PAGE_IN_BYTES = 1_000_000
+"""Of payloads and metadata, but for the last event: as values and as text again they take many times that."""
+LOOK_AT_MOST = 20_000
+"""Positions that one request looks at for events of a type or category: each is some microseconds' work."""
 MAX_KEY_LENGTH = 200
 
 _VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
@@ -144,7 +148,8 @@ class EventsView(ReadingView):
     """The log as a feed: ask again with `after` set to what `next_after` says.
 
     Parameters: `after` (position, default 0), `limit` (default 100, at most 1000), `type` (may be
-    repeated), `category` (an aggregate type).
+    repeated), `category` (an aggregate type). A page may hold fewer events than there are: when they are
+    long, or when of the next 20,000 in the log few are wanted. `next_after` goes on behind them in any case.
     """
 
     def get(self, request: Request) -> Response:
@@ -156,22 +161,24 @@ class EventsView(ReadingView):
             return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
         store = DjangoEventStore()
         head = store.head()
-        reader = store.read().after(after).limit(limit).of_type(*request.GET.getlist("type"))
-        category = request.GET.get("category")
-        stored = list((reader.category(category) if category else reader).stored())
-        last = (stored[-1].position or 0) if stored else 0
-        # A page that is not full has seen all there was up to the head.
-        next_after = last if len(stored) == limit else max(last, head, after)
-        return Response(
-            {"events": _bodies(stored), "next_after": next_after, "head": max(head, last)}
-        )
+        reader = store.read().after(after).limit(limit).max_bytes(LARGEST_PAGE_IN_BYTES)
+        types, category = request.GET.getlist("type"), request.GET.get("category")
+        end = head
+        if types or category:
+            end = min(head, after + LOOK_AT_MOST)
+            reader = reader.of_type(*types)
+            reader = reader.category(category) if category else reader
+        stored = list(reader.up_to(end).stored())
+        # A page that is not full has seen all there was up to its end.
+        next_after = max(end, after) if reader.is_end(stored) else stored[-1].position
+        return Response({"events": _bodies(stored), "next_after": next_after, "head": head})
 
 
 class StreamView(ReadingView):
     """The events of one stream, in the order of their versions.
 
-    Parameters: `from_version` (default 0), `limit` (default 100, at most 1000). The `ETag` is the
-    stream's version, for the `If-Match` of a command.
+    Parameters: `from_version` (default 0), `limit` (default 100, at most 1000; fewer when they are
+    long). The `ETag` is the stream's version, for the `If-Match` of a command.
     """
 
     def get(self, request: Request, stream: str) -> Response:
@@ -188,6 +195,7 @@ class StreamView(ReadingView):
                 HTTPStatus.NOT_FOUND, "Unknown stream", f"There is no event in a stream {stream!r}."
             )
         reader = store.read().stream(stream).from_version(from_version).limit(limit)
+        reader = reader.max_bytes(LARGEST_PAGE_IN_BYTES)
         body = {"stream": stream, "version": version, "events": _bodies(list(reader.stored()))}
         return Response(body, headers={"ETag": f'"{version}"'})
 

@@ -13,6 +13,9 @@ from rill_django.projections.projection import Projection
 from rill_django.store.pages import PAGE_BYTES
 from rill_django.store.protocol import EventStore
 
+LOOK_AT_MOST = 100_000
+"""Most positions that are looked at for a batch: where few events are wanted, it gets on all the same."""
+
 
 class Batch(NamedTuple):
     """A stretch of the log.
@@ -32,13 +35,6 @@ class Batch(NamedTuple):
     def of(self, is_wanted: Callable[[RecordedEvent], bool]) -> Batch:
         """Return the same stretch with fewer events of interest."""
         return self._replace(events=[event for event in self.events if is_wanted(event)])
-
-    def up_to(self, position: int) -> Batch:
-        """Return the stretch without what is behind a position."""
-        if self.end <= position:
-            return self
-        within = [event for event in self.events if (event.position or 0) <= position]
-        return Batch(self.start, within, position)
 
     @property
     def is_single(self) -> bool:
@@ -69,8 +65,9 @@ def read_batch(
     size: int,
     *,
     share: tuple[int, int] | None = None,
+    look_at: int = LOOK_AT_MOST,
 ) -> Batch:
-    """Read the next events behind ``position`` that any of the projections has a handler for.
+    """Read the next events behind ``position``, up to ``head``, that one of the projections handles.
 
     An event that cannot be read ends the batch; if it is the first one, it is all of the batch.
 
@@ -80,8 +77,10 @@ def read_batch(
         size: most events in the batch, which ends earlier where they are long: in memory an event may take up
             many times its bytes.
         share: only streams of this share of so many; see `Reader.share`.
+        look_at: most positions that the batch covers.
     """
-    reader = store.read().after(position).limit(size).max_bytes(PAGE_BYTES)
+    end = min(head, position + look_at)
+    reader = store.read().after(position).up_to(end).limit(size).max_bytes(PAGE_BYTES)
     if share is not None:
         reader = reader.share(*share)
     types = stored_types(projections, current_registry())
@@ -93,10 +92,8 @@ def read_batch(
         events = list(decode_events(stored, registry))
     except UnreadableEvent:
         return _up_to_unreadable(stored, position, registry)
-    last = (stored[-1].position or 0) if stored else 0
-    # A batch that is not full has seen all there is: behind its last event nothing is wanted, up to
-    # the head that was known before.
-    return Batch(position, events, max(last, head) if reader.is_end(stored) else last)
+    # A batch that is not full has seen all there is: behind its last event nothing is wanted.
+    return Batch(position, events, end if reader.is_end(stored) else stored[-1].position or 0)
 
 
 def _up_to_unreadable(stored: Iterable[StoredEvent], position: int, registry: Registry) -> Batch:

@@ -132,8 +132,7 @@ class Division:
 
     def _read(self, position: int, target: int) -> Batch:
         """Read a batch, and nothing beyond the target."""
-        batch = read_batch(self._store, [self.projection], position, target, BATCH_SIZE)
-        return batch.up_to(target)
+        return read_batch(self._store, [self.projection], position, target, BATCH_SIZE)
 
     def _replace(self, live: Sequence[Checkpoint]) -> bool:
         """Do it, in one transaction; return whether it is done, maybe by somebody else."""

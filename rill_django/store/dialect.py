@@ -269,7 +269,7 @@ class Dialect:
         return [found[at] for at in wanted]
 
     def _conditions(self, selection: Selection) -> tuple[list[str], list[Any]]:
-        beyond, onwards = ("<", "<=") if selection.backwards else (">", ">=")
+        beyond, onwards, until = ("<", "<=", ">=") if selection.backwards else (">", ">=", "<=")
         conditions: list[str] = []
         parameters: list[Any] = []
 
@@ -286,6 +286,8 @@ class Dialect:
             ask(f"e.type IN ({places})", *sorted(selection.types))
         if selection.after is not None:
             ask(f"p.position {beyond} %s", selection.after)
+        if selection.up_to is not None:
+            ask(f"p.position {until} %s", selection.up_to)
         if selection.from_version is not None:
             ask(f"e.version {onwards} %s", selection.from_version)
         if selection.share is not None:

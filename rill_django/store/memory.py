@@ -157,6 +157,7 @@ def _is_wanted(event: StoredEvent, selection: Selection) -> bool:
         (selection.category is None or low <= event.stream < beyond)
         and (not selection.types or event.type in selection.types)
         and (selection.after is None or sign * position > sign * selection.after)
+        and (selection.up_to is None or sign * position <= sign * selection.up_to)
         and (
             selection.from_version is None or sign * event.version >= sign * selection.from_version
         )

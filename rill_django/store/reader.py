@@ -61,6 +61,10 @@ class Reader:
         """Only events beyond this position: greater, or smaller if read backwards."""
         return self._with(after=position)
 
+    def up_to(self, position: int) -> Reader:
+        """Only events up to this position: smaller or equal, or greater if read backwards."""
+        return self._with(up_to=position)
+
     def from_version(self, version: int) -> Reader:
         """Only versions from this one on, or down if read backwards."""
         return self._with(from_version=version)

@@ -21,6 +21,7 @@ class Selection(msgspec.Struct, frozen=True):
         category: only streams of this aggregate type, e.g. ``bank.Account``.
         types: only events of these type names; empty: of all.
         after: only positions greater than this (with ``backwards``: smaller), exclusive.
+        up_to: only positions up to this (with ``backwards``: down to it), inclusive.
         from_version: only versions from this one on (with ``backwards``: up to it), inclusive.
         as_of: only what was recorded at this time or before.
         share: only streams of this share, from 0, of so many that the log is divided into.
@@ -34,6 +35,7 @@ class Selection(msgspec.Struct, frozen=True):
     category: str | None = None
     types: frozenset[str] = frozenset()
     after: int | None = None
+    up_to: int | None = None
     from_version: int | None = None
     as_of: datetime | None = None
     share: tuple[int, int] | None = None

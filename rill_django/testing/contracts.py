@@ -148,6 +148,9 @@ class EventStoreContract:
         assert names_of(list(store.read().after(2).stored())) == ["c", "d"]
         assert names_of(list(store.read().after(1).limit(2).stored())) == ["b", "c"]
         assert list(store.read().after(4).stored()) == []
+        assert names_of(list(store.read().after(1).up_to(3).stored())) == ["b", "c"]
+        assert names_of(list(store.read().backwards().after(4).up_to(2).stored())) == ["c", "b"]
+        assert list(store.read().after(2).up_to(2).stored()) == []
 
     def test_reading_is_paged_and_complete(self, store: EventStore) -> None:
         """More events than a page has, in both directions."""

@@ -1,5 +1,7 @@
 """The pages, through Django's test client."""
 
+import tracemalloc
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -7,6 +9,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 
 from rill_django import metadata
+from rill_django.domain.records import NewEvent
 from rill_django.models import Checkpoint, Event
 from rill_django.projections.worker import ProjectionWorker
 from rill_django.store.orm import DjangoEventStore
@@ -162,3 +165,36 @@ def test_counting_stops_at_a_cap(history, monkeypatch, page):
     request.user = get_user_model().objects.create_superuser("root")
     changelist = admin.site.get_model_admin(Event).get_changelist_instance(request)
     assert changelist.paginator.count == 2
+
+
+def long_events(data, number):
+    """Append so many events with this payload, as it is."""
+    for version in range(-1, number - 1, 5):
+        event = NewEvent("letters.Letter.written", data, b'{"actor":"%s"}' % (b"a" * 500))
+        DjangoEventStore().append("letters.Letter/1", version, [event] * 5)
+
+
+def test_a_list_of_long_payloads_takes_up_little(admin_client):
+    long_events(b'{"text":"%s"}' % (b"x" * 900_000), 30)
+    admin_client.get(EVENTS)
+    tracemalloc.start()
+    html = admin_client.get(EVENTS).content.decode()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert html.count("<strong>written</strong>") == 30
+    assert peak < 10_000_000
+    assert "a" * 99 in html
+    assert "a" * 101 not in html
+
+
+def test_a_payload_is_shown_as_far_as_somebody_would_read_it(admin_client):
+    """Indented, this one is twenty megabytes. MariaDB takes no deeper ones."""
+    long_events(b'{"deep":%s%s%s}' % (b"[" * 20, b"1," * 400_000 + b"1", b"]" * 20), 5)
+    url = reverse("admin:rill_django_event_change", args=(Event.objects.first().pk,))
+    tracemalloc.start()
+    html = admin_client.get(url).content.decode()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "Only the beginning is shown." in html
+    assert len(html) < 200_000
+    assert peak < 40_000_000

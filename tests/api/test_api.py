@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from datetime import date
 from decimal import Decimal
 
@@ -12,6 +13,10 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from rill_django import Aggregate, command, event, key
+<<<<<<< HEAD
+=======
+from rill_django.api.views import LARGEST_PAGE_IN_BYTES, LOOK_AT_MOST
+>>>>>>> 55dbb0d (Requests and workers look at so many events at a time; lists in the admin leave payloads where they are)
 from rill_django.domain.records import NewEvent
 from rill_django.domain.registry import current_registry
 from rill_django.store.orm import DjangoEventStore
@@ -204,6 +209,48 @@ def test_the_feed_can_be_narrowed_and_still_gets_on(client):
     assert opened["next_after"] == 2
     assert len(client.get(url, {"category": "bank.Account"}).json()["events"]) == 2
     assert client.get(url, {"category": "bank.Acc"}).json()["events"] == []
+
+
+def test_the_feed_looks_at_so_many_events_and_says_where_to_go_on(client):
+    """However few are wanted, no request scans the whole log."""
+    deposit = NewEvent("bank.Account.deposited", b'{"number":"1","amount":"1"}', b"{}")
+    DjangoEventStore().append("bank.Account/1", -1, [deposit] * (LOOK_AT_MOST + 100))
+    Account.open.transact("2", "Ann").unwrap()
+    url = reverse("rill_django:events")
+    for query in ({"type": "bank.Account.opened"}, {"category": "bank.Person"}):
+        first = client.get(url, query).json()
+        assert (first["events"], first["next_after"]) == ([], LOOK_AT_MOST)
+        assert first["head"] == LOOK_AT_MOST + 101
+    second = client.get(url, {"type": "bank.Account.opened", "after": LOOK_AT_MOST}).json()
+    assert [one["stream"] for one in second["events"]] == ["bank.Account/2"]
+    assert second["next_after"] == second["head"]
+    # Not narrowed, nothing is passed over.
+    assert client.get(url, {"limit": 3}).json()["next_after"] == 3
+
+
+@pytest.mark.parametrize("of_stream", [False, True])
+def test_pages_are_bounded_in_bytes(client, of_stream):
+    long = NewEvent("letters.Letter.written", b'{"text":"%s"}' % (b"x" * 900_000), b"{}")
+    for version in range(-1, 19, 5):
+        DjangoEventStore().append("letters.Letter/1", version, [long] * 5)
+    url, place, name = reverse("rill_django:events"), "position", "after"
+    if of_stream:
+        url, place, name = (
+            reverse("rill_django:stream", args=("letters.Letter/1",)),
+            "version",
+            "from_version",
+        )
+    found, query = [], {"limit": 1_000}
+    while len(found) < 20:
+        tracemalloc.start()
+        body = client.get(url, query).json()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 1 <= len(body["events"]) <= 2
+        assert peak < 25 * LARGEST_PAGE_IN_BYTES
+        found += [one[place] for one in body["events"]]
+        query[name] = body["next_after"] if not of_stream else found[-1] + 1
+    assert found == list(range(20)) if of_stream else list(range(1, 21))
 
 
 @pytest.mark.parametrize(

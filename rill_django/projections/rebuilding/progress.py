@@ -38,12 +38,12 @@ def read_readable(
     *,
     share: tuple[int, int] | None = None,
 ) -> Batch:
-    """Read a batch as `read_batch` does, and nothing beyond ``head``.
+    """Read a batch as `read_batch` does.
 
     Raises:
         UnreadableEvent: the first event does not fit today's code, and nobody has skipped it.
     """
-    batch = read_batch(store, [projection], position, head, size, share=share).up_to(head)
+    batch = read_batch(store, [projection], position, head, size, share=share)
     if batch.unreadable is not None:
         if batch.end not in skipped(projection):
             raise batch.unreadable
