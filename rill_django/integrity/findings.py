@@ -14,6 +14,7 @@ class Damage(Enum):
     HOLE = "position-missing"
     LOST_EVENT = "event-missing"
     BELOW_ONE = "position-below-one"
+    DOUBLE = "position-twice"
     UNPLACED = "event-without-position"
     WAITING_FOR_NOTHING = "waiting-without-event"
     WAITING_TWICE = "waiting-with-position"
@@ -24,9 +25,13 @@ class Damage(Enum):
     NOT_NOTED = "type-not-noted"
     STREAM = "stream-name"
     TYPE = "type-name"
+    ROW = "unreadable-row"
     UNREADABLE = "unreadable-event"
     METADATA = "metadata"
     WRONG_STREAM = "wrong-stream"
+    ANSWER = "answer"
+    CHECKPOINT = "checkpoint"
+    CHECK = "check-failed"
 
     @property
     def meaning(self) -> str:
@@ -38,6 +43,7 @@ _MEANINGS = {
     Damage.HOLE: "a position is missing",
     Damage.LOST_EVENT: "a position has lost its event",
     Damage.BELOW_ONE: "a position is below 1",
+    Damage.DOUBLE: "a position, or an event's position, is there twice",
     Damage.UNPLACED: "an event has no position and is not waiting for one",
     Damage.WAITING_FOR_NOTHING: "what waits for a position is no event",
     Damage.WAITING_TWICE: "an event waits for a position that it has",
@@ -48,9 +54,13 @@ _MEANINGS = {
     Damage.NOT_NOTED: "an event's type is not in the table of stored types",
     Damage.STREAM: "a stream's name is not canonical",
     Damage.TYPE: "a type's name is not one that the log can hold",
+    Damage.ROW: "a row of the table of events cannot be read",
     Damage.UNREADABLE: "an event cannot be read by today's code",
     Damage.METADATA: "metadata are not as they must be",
     Damage.WRONG_STREAM: "an event is in a stream that is not its own",
+    Damage.ANSWER: "an answer to an idempotency key is damaged",
+    Damage.CHECKPOINT: "a projection's checkpoint is not one that the log confirms",
+    Damage.CHECK: "a check could not be done",
 }
 
 

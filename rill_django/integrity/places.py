@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, Window
-from django.db.models.functions import Lag
+from typing import Any
 
-from rill_django.integrity.findings import Damage, Findings
+from django.db import connections
+from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, Window
+from django.db.models.functions import Cast, Lag
+
+from rill_django.integrity.findings import EXAMPLES, Damage, Findings
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Event, Position, Unsequenced
 
@@ -55,10 +58,10 @@ def check_places(store: DjangoEventStore, findings: Findings) -> None:
     )
     nowhere = unplaced.aggregate(count=Count("pk"), first=Min("pk"))
     if nowhere["count"]:
-        event = events.only("stream", "version", "type").get(pk=nowhere["first"])
-        findings.note(
-            Damage.UNPLACED, event.pk, f"{event} ({event.type}), id {event.pk}", nowhere["count"]
-        )
+        first = events.filter(pk=nowhere["first"]).values_list("stream", "version", "type").first()
+        stream, version, type = first or ("?", "?", "?")
+        what = f"{stream}@{version} ({type}), id {nowhere['first']}"
+        findings.note(Damage.UNPLACED, 0, what, nowhere["count"])
 
     for kind, condition in (
         (Damage.WAITING_FOR_NOTHING, ~Exists(Event.objects.filter(pk=OuterRef("event_id")))),
@@ -66,34 +69,64 @@ def check_places(store: DjangoEventStore, findings: Findings) -> None:
     ):
         wrong = waiting.filter(condition).aggregate(count=Count("pk"), first=Min("pk"))
         if wrong["count"]:
-            findings.note(kind, wrong["first"], f"event id {wrong['first']}", wrong["count"])
+            findings.note(kind, 0, f"event id {wrong['first']}", wrong["count"])
+
+
+def check_doubles(store: DjangoEventStore, findings: Findings) -> None:
+    """Check that no position and no event is there twice, which only a lost constraint allows."""
+    for name, what in (("position", "position"), ("event_id", "event id")):
+        twice = (
+            Position.objects.using(store.using)
+            .order_by()
+            .values(name)
+            .annotate(number=Count("*"))
+            .filter(number__gt=1)
+        )
+        count = twice.count()
+        for row in twice.order_by(name)[:EXAMPLES] if count else ():
+            found = f"{what} {row[name]} is there {row['number']:,} times"
+            findings.note(Damage.DOUBLE, 0, found, 0)
+        if count:
+            findings.damage[Damage.DOUBLE].count += count
 
 
 def check_versions(store: DjangoEventStore, findings: Findings) -> None:
-    """Check that the versions of every stream are consecutive from 0."""
-    streams = (
-        Event.objects.using(store.using)
-        .order_by()
-        .values("stream")
-        .annotate(number=Count("pk"), low=Min("version"), high=Max("version"))
+    """Check that the versions of every stream are consecutive from 0, each once."""
+    previous = Window(Lag("version"), partition_by=F("stream"), order_by=F("version").asc())
+    events = Event.objects.using(store.using).order_by().annotate(previous=previous)
+    if store_is_strict(store):  # Else the next after the largest would be out of range.
+        following = Cast(F("previous"), BigIntegerField()) + 1
+    else:
+        following = F("previous") + 1
+    wrong = (Q(previous__isnull=True) & ~Q(version=0)) | (
+        Q(previous__isnull=False) & ~Q(version=following)
     )
-    wrong = Q(low__gt=0) | ~Q(number=F("high") + 1)
-    found = streams.aggregate(streams=Count("*"), wrong=Count("stream", filter=wrong))
+    found = events.aggregate(
+        streams=Count("pk", filter=Q(previous__isnull=True)), wrong=Count("pk", filter=wrong)
+    )
     findings.streams += found["streams"]
-    if found["wrong"]:
-        stream = streams.filter(wrong).aggregate(first=Min("stream"))["first"]
-        missing = _first_missing_version(store, stream)
-        findings.note(Damage.VERSIONS, 0, f"{stream} has no version {missing}", found["wrong"])
+    if not found["wrong"]:
+        return
+    examples = events.filter(wrong).order_by("stream", "version")
+    for stream, version, before in examples.values_list("stream", "version", "previous")[:EXAMPLES]:
+        findings.note(Damage.VERSIONS, 0, _fault_of_version(stream, version, before), 0)
+    findings.damage[Damage.VERSIONS].count += found["wrong"]
 
 
-def _first_missing_version(store: DjangoEventStore, stream: str) -> int:
-    versions = Event.objects.using(store.using).filter(stream=stream).order_by("version")
-    missing = 0
-    for version in versions.values_list("version", flat=True).iterator():
-        if version != missing:
-            break
-        missing += 1
-    return missing
+def store_is_strict(store: DjangoEventStore) -> bool:
+    """Whether the database keeps columns to their types; SQLite does not."""
+    return connections[store.using].vendor != "sqlite"
+
+
+def _fault_of_version(stream: Any, version: Any, before: Any) -> str:
+    if type(version) is not int or type(before) not in (int, type(None)):
+        return f"{stream} has a version {repr(version)[:100]} behind {repr(before)[:100]}"
+    if version == before:
+        return f"{stream} has version {version} twice"
+    missing = 0 if before is None else before + 1
+    if version < missing:
+        return f"{stream} has a version {version}"
+    return f"{stream} has no version {missing}"
 
 
 def check_order(store: DjangoEventStore, findings: Findings) -> None:
@@ -108,10 +141,8 @@ def check_order(store: DjangoEventStore, findings: Findings) -> None:
     early = places.filter(position__lt=F("previous"))
     found = early.aggregate(count=Count("position"), first=Min("position"))
     if found["count"]:
-        place = Position.objects.using(store.using).select_related("event").get(pk=found["first"])
-        findings.note(
-            Damage.ORDER,
-            place.position,
-            f"position {place.position:,}, {place.event}: version {place.event.version - 1} is later",
-            found["count"],
-        )
+        position = found["first"]
+        place = Position.objects.using(store.using).filter(pk=position)
+        stream, version = place.values_list("event__stream", "event__version")[0]
+        what = f"position {position:,}, {stream}@{version}: an earlier version is behind it"
+        findings.note(Damage.ORDER, position, what, found["count"])

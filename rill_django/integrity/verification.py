@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
+import logging
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 import msgspec
+from django.db import DatabaseError
+from django.db.models import Min
 
-from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import current_registry
+from rill_django.integrity.answers import check_answers
+from rill_django.integrity.checkpoints import check_checkpoints
 from rill_django.integrity.contents import ContentCheck
 from rill_django.integrity.findings import Damage, Findings
-from rill_django.integrity.places import check_gap, check_order, check_places, check_versions
+from rill_django.integrity.places import (
+    check_doubles,
+    check_gap,
+    check_order,
+    check_places,
+    check_versions,
+)
+from rill_django.integrity.reading import (
+    connection_of,
+    is_trouble_of_the_database,
+    is_unreadable,
+    pages,
+)
 from rill_django.integrity.workers import can_be_shared, in_processes, one_by_one
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.reader import PAGE_SIZE
-from rill_django.store.selection import Selection
 from rill_django.store.tables import Position, StoredType
+
+logger = logging.getLogger("rill_django.integrity")
 
 RANGE = 10_000
 """Positions that are checked in one go."""
+
+LOWEST = -(2**63)
 
 
 class Whole(Enum):
@@ -29,6 +46,19 @@ class Whole(Enum):
     ORDER = "order"
     VERSIONS = "versions"
     PLACES = "places"
+    DOUBLES = "doubles"
+    ANSWERS = "answers"
+    CHECKPOINTS = "checkpoints"
+
+
+_CHECKS: dict[Whole, Callable[[DjangoEventStore, Findings], None]] = {
+    Whole.ORDER: check_order,
+    Whole.VERSIONS: check_versions,
+    Whole.PLACES: check_places,
+    Whole.DOUBLES: check_doubles,
+    Whole.ANSWERS: check_answers,
+    Whole.CHECKPOINTS: check_checkpoints,
+}
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -37,89 +67,71 @@ class Part(msgspec.Struct, frozen=True):
     Attributes:
         whole: the question; ``None``: a range.
         after, upto: the range: positions greater than ``after``, up to ``upto``.
+        size: positions that are in it.
     """
 
     whole: Whole | None = None
     after: int = 0
     upto: int = 0
-
-    @property
-    def size(self) -> int:
-        """Positions in it."""
-        return self.upto - self.after
+    size: int = 0
 
 
-def parts_of(head: int, size: int = RANGE) -> Iterator[Part]:
-    """Yield the parts of a log that has so many positions: the long ones first."""
+def parts_of(store: DjangoEventStore, size: int = RANGE) -> Iterator[Part]:
+    """Yield the parts of a log: the long ones first.
+
+    A range ends where so many positions are there, however far apart they are.
+    """
     for whole in Whole:
         yield Part(whole)
-    for after in range(0, head, size):
-        yield Part(after=after, upto=min(after + size, head))
+    places = Position.objects.using(store.using).order_by("position")
+    positions = places.values_list("position", flat=True)
+    first = places.aggregate(first=Min("position"))["first"]
+    after = 0 if first is None else max(min(first - 1, 0), LOWEST)
+    while True:
+        here = positions.filter(position__gt=after)
+        ends = list(here[size - 1 : size])
+        if ends:
+            yield Part(after=after, upto=ends[0], size=size)
+            after = ends[0]
+            continue
+        last = here.last()
+        if last is not None:
+            yield Part(after=after, upto=last, size=here.count())
+        return
 
 
 def check_part(using: str, part: Part) -> Findings:
-    """Check one part of the log in a database."""
+    """Check one part of the log in a database. Whatever is stored there, it comes to an end."""
     store, findings = DjangoEventStore(using), Findings()
-    if part.whole is Whole.PLACES:
-        check_places(store, findings)
-    elif part.whole is Whole.VERSIONS:
-        check_versions(store, findings)
-    elif part.whole is Whole.ORDER:
-        check_order(store, findings)
-    else:
-        _check_range(store, part, findings)
+    try:
+        if part.whole is None:
+            _check_range(store, part, findings)
+        else:
+            _CHECKS[part.whole](store, findings)
+    except Exception as error:
+        if is_trouble_of_the_database(error, connection_of(store)):
+            raise
+        name = f"positions {part.after + 1:,} to {part.upto:,}"
+        name = name if part.whole is None else part.whole.value
+        what = f"{name}: {type(error).__name__}: {error}"
+        logger.warning("verify_events cannot check %s", what, exc_info=True)
+        findings.note(Damage.CHECK, part.after, what)
     return findings
 
 
 def _check_range(store: DjangoEventStore, part: Part, findings: Findings) -> None:
     noted = set(StoredType.objects.using(store.using).values_list("category", "type"))
     contents = ContentCheck(current_registry(), findings, noted)
-    expected = part.after + 1
-    for page in _pages(store, part, findings):
+    expected = max(part.after + 1, 1)
+    for page in pages(store, part.after, part.upto, findings):
         for event in page:
             position = event.position or 0
             if position > expected:
                 check_gap(store, expected, position - 1, findings)
-            expected = position + 1
-        contents.check(event for event in page if event.version >= 0)
+            expected = max(expected, position + 1)
+        contents.check(event for event in page if not is_unreadable(event))
     if expected <= part.upto:
         check_gap(store, expected, part.upto, findings)
-
-
-def _pages(
-    store: DjangoEventStore, part: Part, findings: Findings
-) -> Iterator[Sequence[StoredEvent]]:
-    after = part.after
-    while after < part.upto:
-        size = min(PAGE_SIZE, part.upto - after)
-        try:
-            page = store.fetch(Selection(after=after, limit=size))
-        except _UNREADABLE_ROW:
-            page = _row_by_row(store, after, size, findings)
-        yield [event for event in page if (event.position or 0) <= part.upto]
-        if len(page) < size:
-            return
-        after = page[-1].position or 0
-
-
-# SQLite takes anything into any column, and not everything is a time or a text then.
-_UNREADABLE_ROW = (ValueError, TypeError, AttributeError)
-_NO_TIME = datetime.min.replace(tzinfo=timezone.utc)
-
-
-def _row_by_row(
-    store: DjangoEventStore, after: int, size: int, findings: Findings
-) -> Sequence[StoredEvent]:
-    """Return a page in which events of version -1 stand for rows that cannot be read at all."""
-    page: list[StoredEvent] = []
-    places = Position.objects.using(store.using).filter(position__gt=after).order_by("position")
-    for position in places.values_list("position", flat=True)[:size]:
-        try:
-            page += store.fetch(Selection(after=position - 1, limit=1))
-        except _UNREADABLE_ROW as error:
-            findings.note(Damage.UNREADABLE, position, f"position {position:,}: {error}")
-            page.append(StoredEvent("", -1, position, "", b"{}", b"{}", _NO_TIME))
-    return page
 
 
 def verify(
@@ -138,8 +150,13 @@ def verify(
     Raises:
         ImproperlyConfigured, BrokenProcessPool: see `in_processes`.
     """
-    head = store.head()
-    parts = parts_of(head)
+    try:
+        store.sequence()
+    except DatabaseError as error:
+        if is_trouble_of_the_database(error, connection_of(store)):
+            raise
+    parts = list(parts_of(store))
+    total = sum(part.size for part in parts)
     results = (
         in_processes(check_part, store.using, parts, workers)
         if workers > 1 and can_be_shared(store.using)
@@ -149,5 +166,5 @@ def verify(
     for part, found in results:
         findings.add(found)
         done += part.size
-        progress(done, head)
+        progress(done, total)
     return findings

@@ -124,6 +124,16 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def leave_queue(self, cursor: CursorWrapper) -> int:
+        """Take events out of the queue that have their positions already; return how many there were.
+
+        The store never queues such an event. Somebody else's does not let the others have theirs.
+        """
+        cursor.execute(
+            f"DELETE FROM {UNSEQUENCED} WHERE event_id IN (SELECT event_id FROM {POSITIONS})"
+        )
+        return int(cursor.rowcount)
+
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Whether the error is that the stream already has an event of that version."""
         raise NotImplementedError

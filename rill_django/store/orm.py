@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from operator import attrgetter
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
+    DataError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -30,8 +32,10 @@ from rill_django.store.orm_answers import DjangoAnswers
 from rill_django.store.postgresql import PostgreSQL
 from rill_django.store.protocol import (
     EMPTY_STREAM,
+    LAST_POSITION,
     Append,
     ExpectedVersion,
+    NoPositionLeft,
     WrongExpectedVersion,
     refuse_contradictions,
 )
@@ -41,6 +45,11 @@ from rill_django.store.sqlite import SQLite
 from rill_django.store.stored_types import stored_types
 from rill_django.store.subscription import Subscription
 from rill_django.store.tables import Event
+
+logger = logging.getLogger("rill_django.store")
+
+TELL_EVERY_SECONDS = 60.0
+"""Between two reports of a damage that every look at the log meets."""
 
 SETTLE_PAUSE = 0.005
 """Seconds between two looks whether somebody else has given the positions."""
@@ -76,6 +85,7 @@ class DjangoEventStore:
     ) -> None:
         self._using = using
         self.answers = DjangoAnswers(using, answers_lifetime)
+        self._tell_again = 0.0
 
     @property
     def using(self) -> str:
@@ -159,9 +169,11 @@ class DjangoEventStore:
                         within(stored)
                 return stored
             except IntegrityError as error:
-                if not dialect.is_lost_race(error):
-                    raise
-                return None
+                if dialect.is_lost_race(error):
+                    return None
+                if dialect.sequences_on_append and self._peek()[0] == LAST_POSITION:
+                    raise NoPositionLeft from None
+                raise
 
         # Of two batches that name the same streams in another order, one has to begin again.
         return begun_anew(insert, connection, dialect)
@@ -212,9 +224,20 @@ class DjangoEventStore:
     def head(self) -> int:
         """See `EventStore.head`."""
         last, is_waiting = self._peek()
-        if is_waiting and self._give_positions():
+        if is_waiting and self._give_positions_if_any_are_left():
             last, _ = self._peek()
         return last
+
+    def _give_positions_if_any_are_left(self) -> bool:
+        """Do so for somebody who reads, and who can read all the rest; return whether it was tried."""
+        try:
+            return self._give_positions()
+        except NoPositionLeft as error:
+            now = time.monotonic()
+            if now >= self._tell_again:
+                self._tell_again = now + TELL_EVERY_SECONDS
+                logger.error("%s", error)
+            return False
 
     def _peek(self) -> tuple[int, bool]:
         connection = self._connection
@@ -252,16 +275,39 @@ class DjangoEventStore:
         who would have to wait for the caller's end otherwise.
         """
         if self._peek()[1]:
-            self._give_positions()
+            self._give_positions_if_any_are_left()
 
     def _give_positions(self) -> bool:
         """Do so; return whether it was tried."""
         connection = self._connection
         if inside_callers_transaction(connection):
             return False
-        while dialect_of(connection).sequence(connection):
+        while self._sequenced_some(connection):
             pass
         return True
+
+    def _sequenced_some(self, connection: BaseDatabaseWrapper) -> bool:
+        """Give some positions; return whether there may be more to give.
+
+        Raises:
+            NoPositionLeft: somebody has written the highest position.
+        """
+        dialect = dialect_of(connection)
+        try:
+            return dialect.sequence(connection)
+        except (IntegrityError, DataError):
+            if self._peek()[0] == LAST_POSITION:
+                raise NoPositionLeft from None
+            with connection.cursor() as cursor:
+                number = dialect.leave_queue(cursor)
+            if not number:
+                raise
+            logger.error(
+                "%d events waited for positions that they have, and kept others from theirs: somebody has "
+                "queued them by hand. They wait no longer.",
+                number,
+            )
+            return True
 
     def settle(self) -> int:
         """Give positions to all events that are committed by now; return the last position.

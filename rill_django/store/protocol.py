@@ -22,6 +22,9 @@ T = TypeVar("T")
 EMPTY_STREAM = -1
 """Version of a stream with no events."""
 
+LAST_POSITION = 2**63 - 1
+"""The highest position that a database can hold. Nobody gets there by appending."""
+
 
 class ExpectedVersion(Enum):
     """What may be expected of a stream besides a version.
@@ -67,6 +70,17 @@ class WrongExpectedVersion(RillError):
         self.expected_version = expected_version
         self.actual_version = actual_version
         super().__init__(f"{stream} is at version {actual_version}, not {expected_version}")
+
+
+class NoPositionLeft(RillError):
+    """The last position of the log is the highest there can be, so that no event gets another one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The log has the position {LAST_POSITION:,}, behind which there is none: somebody has written "
+            "it by hand. New events get no positions, and nobody reads them, until it is taken out. "
+            "`manage.py verify_events` says what else is wrong."
+        )
 
 
 class EventStore(Protocol):

@@ -8,11 +8,19 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.store.dialect import EVENTS, POSITIONS, REFUSAL, Dialect, Row, expected_versions
+from rill_django.store.dialect import (
+    EVENTS,
+    POSITIONS,
+    REFUSAL,
+    UNSEQUENCED,
+    Dialect,
+    Row,
+    expected_versions,
+)
 from rill_django.store.moments import utc_text
 
 ROWS_PER_STATEMENT = 5_000
@@ -27,11 +35,19 @@ WHERE NOT EXISTS (
         (SELECT max(version) FROM {EVENTS} WHERE stream = wanted.key), -1))
 """
 
-# Ids grow, and every event so far has its position.
+# Ids grow by one, since there is one writer at a time.
 _POSITIONS = f"""
 INSERT INTO {POSITIONS} (position, event_id)
 SELECT coalesce((SELECT max(position) FROM {POSITIONS}), 0) + row_number() OVER (ORDER BY id), id
-FROM {EVENTS} WHERE id > coalesce((SELECT event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1), 0)
+FROM {EVENTS} WHERE id > %s
+"""
+
+# Events may come here with their queue, from a dump of another database.
+_POSITIONS_OF_QUEUED = f"""
+INSERT INTO {POSITIONS} (position, event_id)
+SELECT coalesce((SELECT max(position) FROM {POSITIONS}), 0) + row_number() OVER (ORDER BY event_id),
+       event_id
+FROM {UNSEQUENCED}
 """
 
 
@@ -67,11 +83,14 @@ class SQLite(Dialect):
         for start in range(0, len(rest), ROWS_PER_STATEMENT):
             some = rest[start : start + ROWS_PER_STATEMENT]
             cursor.execute(f"{_INSERT} VALUES {_places(some)}", _flat(some))
-        cursor.execute(_POSITIONS)
+        cursor.execute(_POSITIONS, (cursor.lastrowid - len(rows),))
         return now
 
     def sequence(self, connection: BaseDatabaseWrapper) -> bool:
-        """Nothing is left to do: see `append`."""
+        """Give positions to what others have queued: `append` leaves nothing to do."""
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute(_POSITIONS_OF_QUEUED)
+            cursor.execute(f"DELETE FROM {UNSEQUENCED}")
         return False
 
     def is_lost_race(self, error: IntegrityError) -> bool:
