@@ -16,6 +16,7 @@ from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.repository import Repository, replay
+from rill_django.store.read_only import refuse_commit_in_handler
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -78,7 +79,9 @@ class Dispatcher(Runtime):
         Raises:
             InvalidMessage: a precondition of the command does not hold.
             IdempotencyKeyReused: the key was used for another command.
+            CommitInHandler: a projection's handlers are at work, which only derive rows.
         """
+        refuse_commit_in_handler()
         with use(self):  # What the command reads comes from the same place.
             if idempotency_key is None:
                 return self._carry_out(message, expected_version)

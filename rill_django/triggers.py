@@ -2,7 +2,8 @@
 
 Source: Rill/Wheel's ``wrap-new-events-callback`` and ``trigger``. A trigger is called once the events are
 final, in the process that committed them, and not again if that process dies before: what must not be lost
-belongs into a projection.
+is for a program of its own, which follows the log by a subscription and keeps its position. It is not for a
+projection, whose handlers a rebuild calls again.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from rill_django.domain.registry import current_registry
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.projections.live import live_checkpoints
-from rill_django.projections.partitioning import partition_for
+from rill_django.projections.partitioning import keys_of, partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.bookmark import stopped_beside
 from rill_django.store.orm import DjangoEventStore
@@ -129,7 +129,9 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
     """Apply a parked event; return the error's traceback, or ``None``."""
     try:
         with transaction.atomic(using=projection.using):
-            projection.apply(_read(projection, waiting, store))
+            session = projection.session()
+            session.apply(_read(projection, waiting, store))
+            session.flush()
     except Exception as error:
         return "".join(traceback.format_exception(error))
     return None
@@ -142,9 +144,9 @@ def _read(projection: Projection, waiting: ParkedEvent, store: EventStore) -> li
         return [events[part] for part in waiting.parts]
     # By an upcaster that is another one now, or parked by a release that did not note the parts.
     keys = set(waiting.keys)
-    if not keys or not keys.issubset(key for one in events for key in projection.keys_of(one)):
+    if not keys or not keys.issubset(key for one in events for key in keys_of(projection, one)):
         return events  # What failed may have been the key.
-    return [one for one in events if not keys.isdisjoint(projection.keys_of(one))]
+    return [one for one in events if not keys.isdisjoint(keys_of(projection, one))]
 
 
 def _events_at(position: int, store: EventStore) -> list[RecordedEvent]:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.left_out import LeftOut
-from rill_django.projections.partitioning import partition_for, partition_of
+from rill_django.projections.partitioning import keys_of, partition_for, partition_of
 from rill_django.projections.projection import Projection
 
 Place = tuple[int, int]
@@ -108,7 +108,7 @@ class Parking:
 
     def keys_of(self, events: Iterable[RecordedEvent]) -> list[str]:
         """Return what the events are about, each once."""
-        return sorted({key for event in events for key in self._projection.keys_of(event)})
+        return sorted({key for event in events for key in keys_of(self._projection, event)})
 
     def _together(
         self, events: Iterable[RecordedEvent]

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import cached_property
 from itertools import groupby
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar
 
-from django.db import models, router
+from django.db import router
+from django.db.models import Model
 
-from rill_django.domain.definitions import EventType
 from rill_django.domain.errors import DefinitionError, RillError
 from rill_django.domain.names import app_label_of
 from rill_django.domain.records import RecordedEvent
+from rill_django.projections.handler_marks import KeyOptions, handlers_of
+from rill_django.projections.handler_results import refuse_result
+from rill_django.projections.handlers import handlers_at_work
 from rill_django.projections.registry import current_projections
 from rill_django.projections.sessions import ROWS_IN_MEMORY, DirectSession, Session
-
-H = TypeVar("H", bound=Callable[..., Any])
-
-_MARKS = "__rill_handles__"
 
 
 class OnError(Enum):
@@ -47,84 +47,6 @@ class HandlerFailed(RillError):
             f"{projection} failed on {event.identity} ({event.type}, position {event.position}): "
             f"{type(cause).__name__}: {cause}"
         )
-
-
-class KeyOptions(NamedTuple):
-    """Which rows an event changes, as it is written: see `RowProjection`."""
-
-    key: Any = None
-    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of fields that ``key`` consists of; none if it is a function."""
-        if self.key is None or callable(self.key):
-            return ()
-        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
-
-
-class _Mark(NamedTuple):
-    """What a handler is marked with, for one event type."""
-
-    type: str
-    options: KeyOptions
-    is_batch: bool
-
-
-def on(
-    *types: EventType[Any, ...],
-    key: Any = None,
-    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
-) -> Callable[[H], H]:
-    """Make a method of a projection the handler of these event types.
-
-    Args:
-        key: for a `RowProjection`: which row these events change, in place of the projection's own
-            ``key``. A name, or tuple of names, of the event's fields with the values; or a function.
-        keys: for a `RowProjection`: which rows these events change. A function of the event that returns
-            any number of keys, or the names of the event's fields that have one each. The handler is
-            called once for each.
-
-    Raises:
-        DefinitionError: something else than event types was given, or both ``key`` and ``keys``.
-    """
-    if key is not None and keys is not None:
-        raise DefinitionError("@on takes key= for one row or keys= for several; got both.")
-    if isinstance(keys, str):
-        raise DefinitionError(f"@on: keys= takes a function or a tuple of names; got {keys!r}.")
-    return _marker("@on", types, KeyOptions(key, keys), is_batch=False)
-
-
-def on_batch(*types: EventType[Any, ...]) -> Callable[[H], H]:
-    """Make a method of a `Projection` the handler of these event types, several events at a time.
-
-    It gets a list of consecutive events: as many of a batch as no other handler wants one in between, so
-    that order is kept. One method for all types gets all of a batch::
-
-        @on_batch(Account.opened, Account.closed)
-        def happened(self, events):
-            AuditLine.objects.bulk_create(AuditLine(text=event.identity) for event in events)
-
-    Raises:
-        DefinitionError: something else than event types was given.
-    """
-    return _marker("@on_batch", types, KeyOptions(), is_batch=True)
-
-
-def _marker(
-    name: str, types: tuple[Any, ...], options: KeyOptions, *, is_batch: bool
-) -> Callable[[H], H]:
-    if not types or not all(isinstance(one, EventType) for one in types):
-        raise DefinitionError(
-            f"{name} takes event types of aggregates, e.g. {name}(Account.opened); got {types!r}"
-        )
-    marks = tuple(_Mark(one.name, options, is_batch) for one in types)
-
-    def mark(handler: H) -> H:
-        setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), *marks))
-        return handler
-
-    return mark
 
 
 class Projection:
@@ -156,7 +78,7 @@ class Projection:
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    models: ClassVar[tuple[type[models.Model], ...]] = ()
+    models: ClassVar[tuple[type[Model], ...]] = ()
     on_error: ClassVar[OnError] = STOP
     partitions: ClassVar[int] = 1
     inline: ClassVar[bool] = False
@@ -164,26 +86,11 @@ class Projection:
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
     batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
+    _own_models: ClassVar[frozenset[type[Model]]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own: dict[str, Callable[..., Any]] = {}
-        marks: list[_Mark] = []
-        for function in vars(cls).values():
-            for mark in getattr(function, _MARKS, ()):
-                if mark.type in own:
-                    raise DefinitionError(
-                        f"{cls.__module__}.{cls.__qualname__}: both {own[mark.type].__name__} "
-                        f"and {function.__name__} handle {mark.type}. Make one of them."
-                    )
-                own[mark.type] = function
-                marks.append(mark)
-        cls.handlers = {**cls.handlers, **own}
-        inherited = {type: one for type, one in cls.key_overrides.items() if type not in own}
-        cls.key_overrides = inherited | {
-            mark.type: mark.options for mark in marks if mark.options != KeyOptions()
-        }
-        cls.batch_handlers |= {own[mark.type] for mark in marks if mark.is_batch}
+        cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(cls)
         if "name" not in vars(cls):
             cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
         if cls.handlers:
@@ -235,6 +142,10 @@ class Projection:
             HandlerFailed: a handler raised an exception. One from a method marked with ``@on_batch`` that
                 was given several events comes as it is: any of them may be the cause.
         """
+        with handlers_at_work(self):
+            self._apply(events)
+
+    def _apply(self, events: Sequence[RecordedEvent]) -> None:
         handlers = self.handlers
         wanted = [event for event in events if event.type in handlers]
         if not self.batch_handlers:
@@ -246,14 +157,16 @@ class Projection:
                 for event in group:
                     self._handle(handler, event, event)
             elif len(together := list(group)) > 1:
-                handler(self, together)
+                if (result := handler(self, together)) is not None:
+                    refuse_result(handler, result)
             else:
                 self._handle(handler, together, together[0])
 
     def _handle(self, handler: Callable[..., Any], given: Any, event: RecordedEvent) -> None:
         """Call a handler, and name the event in whatever it raises."""
         try:
-            handler(self, given)
+            if (result := handler(self, given)) is not None:
+                refuse_result(handler, result)
         except Exception as error:
             raise HandlerFailed(self.name, event, error) from error
 
@@ -270,6 +183,23 @@ class Projection:
                 locked until the transaction ends.
         """
         return DirectSession(self)
+
+    @classmethod
+    def own_models(cls) -> frozenset[type[Model]]:
+        """Return the models whose rows are its own: also those that they inherit from."""
+        from rill_django.projections.rebuilding.tables import models_of
+
+        known: frozenset[type[Model]] | None = vars(cls).get("_own_models")
+        if known is None:
+            found = models_of(cls())
+            parents = (parent for model in found for parent in model._meta.get_parent_list())
+            known = cls._own_models = frozenset((*found, *parents))
+        return known
+
+    @cached_property
+    def keys_are_plain(self) -> bool:
+        """Whether `keys_of` is the library's alone, and calls no functions of the projection's author."""
+        return type(self).keys_of is Projection.keys_of
 
     def keys_of(self, event: RecordedEvent) -> tuple[str, ...]:
         """Return what the event is about, for parking and partitions: here, its stream.

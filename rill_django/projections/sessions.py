@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rill_django.domain.records import RecordedEvent
+from rill_django.projections.handlers import handlers_at_work
 
 if TYPE_CHECKING:
     from rill_django.projections.projection import Projection
@@ -61,7 +62,8 @@ class DirectSession(Session):
 
     def apply(self, events: Iterable[RecordedEvent]) -> None:
         """See `Session.apply`."""
-        self._projection.apply(list(events))
+        with handlers_at_work(self._projection):  # Somebody may have an `apply` of their own.
+            self._projection.apply(list(events))
 
     def flush(self) -> None:
         """See `Session.flush`: nothing is left to write."""

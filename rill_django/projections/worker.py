@@ -16,6 +16,7 @@ from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.collecting import rare_collections
 from rill_django.projections.connecting import ConnectionLost
+from rill_django.projections.handlers import refuse_in_handler
 from rill_django.projections.lanes import Lane
 from rill_django.projections.live import is_as_asked_for
 from rill_django.projections.pace import pause_after
@@ -63,6 +64,7 @@ class ProjectionWorker:
         batch_size: int | None = None,
         progress: Progress | None = None,
     ) -> None:
+        refuse_in_handler()
         settings = configuration()
         self.projections = [
             one

@@ -20,6 +20,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.repository.inline import Inline, Refused
 from rill_django.repository.limits import Limits
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
+from rill_django.store.read_only import refuse_commit_in_handler
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -123,7 +124,9 @@ class Repository:
 
         Raises:
             UnknownEvents: the stream holds events that no code knows.
+            CommitInHandler: a projection's handlers are at work, which only derive rows.
         """
+        refuse_commit_in_handler()
         if isinstance(decision, Rejected):
             return decision
         append = self._append(decision, metadata or {}, None)
@@ -159,7 +162,9 @@ class Repository:
             UnknownEvents: a stream holds events that no code knows. Nothing is stored.
             RejectedError: a constraint of an inline projection rejects one of them. Nothing is stored.
             ValueError: an aggregate is there twice.
+            CommitInHandler: a projection's handlers are at work, which only derive rows.
         """
+        refuse_commit_in_handler()
         decided = list(decisions)
         accepted = [one for one in decided if not isinstance(one, Rejected)]
         appends = [self._append(one, metadata or {}, occurred_at) for one in accepted]

@@ -107,6 +107,7 @@ class EventStore(Protocol):
 
         Raises:
             WrongExpectedVersion: the stream is at another version.
+            CommitInHandler: a projection's handlers are at work in this thread or task.
         """
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
@@ -120,6 +121,7 @@ class EventStore(Protocol):
         Raises:
             ValueError: a stream that comes up again expects another version.
             WrongExpectedVersion: one of the streams is at another version.
+            CommitInHandler: see `append`.
         """
 
     def load(self, stream: str, from_version: int = 0) -> Sequence[StoredEvent]:

@@ -4,7 +4,8 @@ import pytest
 
 from rill_django import DELETE, DefinitionError, Projection, RowProjection, on
 from rill_django.domain.errors import RillError
-from rill_django.projections.projection import HandlerFailed, on_batch
+from rill_django.projections.handler_marks import on_batch
+from rill_django.projections.projection import HandlerFailed
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch

@@ -49,7 +49,7 @@ def projection_of(of, fields):
             def changed(self, row, event):
                 if hasattr(row, "trace") and not row._state.adding:
                     row.trace = sha1((row.trace + look(row)).encode()).hexdigest()
-                row.note = "forgotten"
+                row._note = "forgotten"
                 for name, value in event.changes:
                     if name == "data" and isinstance(value, dict) and isinstance(row.data, dict):
                         row.data.update(value)

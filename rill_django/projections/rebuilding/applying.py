@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import inf
 
 from rill_django.projections.batches import Batch
+from rill_django.projections.handlers import making_anew
 from rill_django.projections.left_out import skipped
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.sessions import Session
@@ -35,9 +36,10 @@ def apply_up_to(
 ) -> int:
     """Do the same, with the clock's time at which no more is begun, wherever the rows are now."""
     left_out = skipped(place.projection)
-    session.apply(left_out.without(batch.events))
-    while batch.end < head and time.monotonic() < until:
-        batch = read(batch.end)
+    with making_anew():
         session.apply(left_out.without(batch.events))
-    session.flush()
+        while batch.end < head and time.monotonic() < until:
+            batch = read(batch.end)
+            session.apply(left_out.without(batch.events))
+        session.flush()
     return batch.end

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.handlers import making_anew
 from rill_django.projections.left_out import skipped
 from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import RowsBesideLost
@@ -71,7 +72,7 @@ def _gather_some(
         batch = Shares(projection, len(marks)).read(
             number, store, hindmost.position, target, batch_size
         )
-        with place.building():
+        with place.building(), making_anew():
             session = projection.session()
             session.apply(skipped(projection).without(batch.events))
             session.flush()

@@ -6,6 +6,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.conf import configuration
+from rill_django.projections.handlers import making_anew
 from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.left_out import skipped
@@ -59,6 +60,7 @@ def rebuild_in_place(
     )
 
 
+@making_anew()
 def _rebuild(
     projection: Projection,
     store: EventStore,

@@ -11,6 +11,7 @@ from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.collecting import rare_collections
+from rill_django.projections.handlers import making_anew
 from rill_django.projections.inline.locks import standing_still
 from rill_django.projections.left_out import skipped_or_parked
 from rill_django.projections.live import live_checkpoints
@@ -37,6 +38,7 @@ from rill_django.store.protocol import EventStore
 FIRST_ROWS = 20
 
 
+@making_anew()
 @rare_collections()
 def verify(
     projection: Projection,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any
+
+from django.db import IntegrityError
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RecordedEvent
+from rill_django.projections.at_work import AtWork
+from rill_django.projections.handler_results import DELETE, refuse_result
 from rill_django.projections.projection import HandlerFailed
+from rill_django.projections.rows.alike import alike_among, keys_alike
+from rill_django.projections.rows.asking import Asking
 from rill_django.projections.rows.changes import Changes
 from rill_django.projections.rows.claims import Claims
 from rill_django.projections.rows.entries import Entry, Key, Values
 from rill_django.projections.rows.keys import RowKeys
 from rill_django.projections.rows.seen import SeenKeys
 from rill_django.projections.sessions import Session
-
-DELETE: Final = object()
-"""What a handler returns to have its row deleted."""
 
 Handler = Callable[..., Any]
 
@@ -63,6 +66,9 @@ class RowBuffer(Session):
         self._is_broken = False
         self._has_table = False
         self._claims: Claims | None = None
+        self._suspects: set[Key] = set()
+        self._asking = Asking(self._write)
+        self._here: AtWork | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -74,7 +80,8 @@ class RowBuffer(Session):
                 f"Rows of {self._projection.name} were left half-way by an error. Begin a new session."
             )
         self._is_broken = True
-        self._apply([event for event in events if event.type in self._handlers])
+        with self._asking.at_work(self._projection, self._keys.using) as self._here:
+            self._apply([event for event in events if event.type in self._handlers])
         self._is_broken = False
 
     def flush(self) -> None:
@@ -84,13 +91,24 @@ class RowBuffer(Session):
                 f"Rows of {self._projection.name} were left half-way by an error. Begin a new session."
             )
         self._is_broken = True
-        self._write()
+        with self._asking.at_work(self._projection, self._keys.using):
+            self._write()
         self._is_broken = False
+
+    # --- applying ----------------------------------------------------------------------------
 
     def _apply(self, events: Sequence[RecordedEvent]) -> None:
         if not events:
             return
-        read = self._read_keys(events)
+        read = None if self._asking.keys_ask else self._read_keys(events)
+        if read is not None:
+            self._apply_with(events, read)
+            return
+        # Which rows an event changes may depend on what those before it have made of them.
+        for event in events:
+            self._apply_with([event], self._read_keys([event]) or [()])
+
+    def _apply_with(self, events: Sequence[RecordedEvent], read: Sequence[Sequence[Key]]) -> None:
         self._prepare()
         self._load(set(chain.from_iterable(read)).difference(self._entries))
         for event, keys in zip(events, read, strict=True):
@@ -98,16 +116,22 @@ class RowBuffer(Session):
                 self._handle(event, key)
         self._forget_some()
 
-    def _read_keys(self, events: Iterable[RecordedEvent]) -> list[Sequence[Key]]:
-        """Return for each event which rows it changes."""
+    def _read_keys(self, events: Sequence[RecordedEvent]) -> list[Sequence[Key]] | None:
+        """Return for each event which rows it changes; ``None``: that has to be asked one by one."""
         readers = {type: self._keys.reader(type) for type in self._handlers}
         found = []
+        asking, is_ahead = self._asking, len(events) > 1
+        asking.is_reading_keys = True
         for event in events:
             try:
                 found.append(readers[event.type](event))
             except Exception as error:
+                if asking.keys_ask and is_ahead:
+                    break  # It may not fail when its turn comes.
                 raise HandlerFailed(self._projection.name, event, error) from error
-        return found
+        asking.is_reading_keys = False
+        asking.raise_if_failed()
+        return None if asking.keys_ask and is_ahead else found
 
     def _prepare(self) -> None:
         """Look at the table, now that it is known which fields identify a row."""
@@ -129,7 +153,10 @@ class RowBuffer(Session):
             keys = [key for key in keys if key in self._written]
         if not keys:
             return
+        asked = set(keys)
         for key, row, values in self._table.load(keys, lock=self._is_shared):
+            if key not in asked and not self._is_shared:
+                self._suspects |= asked
             self._entries[key] = Entry(key, row, values, values)
             if self._claims is not None:
                 if self._claims.are_taken(key, values):
@@ -165,6 +192,9 @@ class RowBuffer(Session):
             self._load_unsure()
             entry = self._entries.get(key)
         is_new = entry is None or entry.row is None
+        if self._suspects and entry is None and key in self._suspects:
+            self._refuse_alike(event, key)
+        others: Collection[str] = ()
         if entry is None or entry.row is None:
             row = self._instances.new(key)
             before = self._instances.new_values(key)
@@ -173,10 +203,27 @@ class RowBuffer(Session):
             before = entry.values
             if self._instances.is_making_watched:
                 entry.row = row = self._instances.made_anew(row)
+        if self._instances.is_making_watched:
+            others = frozenset(row.__dict__)
+        here = self._here
+        assert here is not None
+        handler = self._handlers[event.type]
         try:
-            result = self._handlers[event.type](self._projection, row, event)
-            found = None if result is DELETE else self._changes.of(row, key, before, is_new)
+            here.row = row
+            result = handler(self._projection, row, event)
+            here.row = None
+            if self._asking.has_asked:
+                self._asking.raise_if_failed()
+                if entry is not None and entry.row is not None:
+                    before = entry.values  # To be written may have given it its primary key.
+            if result is None:
+                found = self._changes.of(row, key, before, is_new, others)
+            elif result is DELETE:
+                found = None
+            else:
+                refuse_result(handler, result, has_row=True)
         except Exception as error:
+            here.row = None
             raise HandlerFailed(self._projection.name, event, error) from error
         if found is None:
             if result is DELETE and entry is not None:
@@ -198,6 +245,14 @@ class RowBuffer(Session):
             self._claims.must_write = False
             self._write()
 
+    def _refuse_alike(self, event: RecordedEvent, key: Key) -> None:
+        """Refuse a key that has no row, but one that the database takes for its own."""
+        self._suspects.discard(key)
+        for other, _, _ in self._table.load([key]):
+            if other != key:
+                alike = keys_alike(self._projection.name, self._table.layout, [key, other])
+                raise HandlerFailed(self._projection.name, event, alike) from alike
+
     def _note(self, entry: Entry) -> None:
         """Note that a row has to be written."""
         if not entry.is_dirty:
@@ -218,7 +273,7 @@ class RowBuffer(Session):
             self._note(entry)
         else:
             # The database never sees it; should it come back, it is a new row.
-            del self._entries[key]
+            self._entries.pop(key, None)
 
     def _claim(self, key: Key, values: Values, changed: list[int], is_new: bool) -> None:
         """Note the unique values of a row; write the others first if one of them has or had these."""
@@ -251,7 +306,7 @@ class RowBuffer(Session):
         if old:
             self._table.update(old)
         if new:
-            self._table.insert(new)
+            self._insert(new)
         for entry in dirty:
             if entry.row is None and entry.is_doomed:
                 del self._entries[entry.key]
@@ -259,3 +314,14 @@ class RowBuffer(Session):
             entry.stored = entry.values if entry.row is not None else None
         if self._claims is not None:
             self._claims.settle([entry.key for entry in dirty])
+
+    def _insert(self, new: Sequence[Entry]) -> None:
+        try:
+            self._table.insert(new)
+        except IntegrityError as error:
+            layout = self._table.layout
+            may_be_alike = not (self._is_shared or layout.keys_are_exact)
+            alike = alike_among([*self._entries, *(one.key for one in new)]) if may_be_alike else ()
+            if alike:
+                raise keys_alike(self._projection.name, layout, alike) from error
+            raise

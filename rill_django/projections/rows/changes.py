@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from itertools import compress
 from operator import is_not
 from typing import Any
@@ -18,6 +19,10 @@ _OTHER_ATTRIBUTES = ("_state",)
 
 class KeyChanged(RillError):
     """A handler has given its row another key."""
+
+
+class NoSuchField(RillError, AttributeError):
+    """A handler has set an attribute of its row that the model does not have."""
 
 
 class Changes:
@@ -36,7 +41,8 @@ class Changes:
         self._has_relations = layout.has_relations
         self._may_be_sure = not layout.has_generated
         self._numbers = range(len(layout.columns))
-        self._most_attributes = len(layout.all_names) + len(_OTHER_ATTRIBUTES)
+        # A new row lacks the generated ones. A row of such a model is looked at closely each time.
+        self._most_attributes = len(layout.names) + len(_OTHER_ATTRIBUTES)
         are_special = [
             column.is_mutable or index in layout.stamped_indexes
             for index, column in enumerate(layout.columns)
@@ -48,9 +54,21 @@ class Changes:
         self._unknown = [i for i, column in enumerate(layout.columns) if not column.is_known]
 
     def of(
-        self, row: Instance, key: Key, before: Values, is_new: bool
+        self,
+        row: Instance,
+        key: Key,
+        before: Values,
+        is_new: bool,
+        others: Collection[str] = (),
     ) -> tuple[Values, list[int], bool] | None:
         """Look at a row that a handler was given, and bring what it has set to its stored form.
+
+        Args:
+            row: the instance.
+            key: which row it is.
+            before: its values before the handler was called.
+            is_new: it was not there.
+            others: attributes that it had before, and that are no columns.
 
         Returns:
             The row's values, the indexes of those that have changed, and whether all are sure; ``None``
@@ -59,10 +77,11 @@ class Changes:
         Raises:
             KeyError: an attribute has been deleted.
             KeyChanged: the row has another key.
+            NoSuchField: the handler has set an attribute that the model does not have.
         """
         attributes = row.__dict__
         if len(attributes) > self._most_attributes:
-            self._prune(attributes)
+            self._prune(row, others)
         if self._has_relations and row._state.__dict__.get("fields_cache"):
             row._state.fields_cache.clear()
         after = self._values_of(attributes)
@@ -109,10 +128,27 @@ class Changes:
             return freeze(old, value, column.settle)
         return old if column.is_untouched(old, value) else UNSURE
 
-    def _prune(self, attributes: dict[str, Any]) -> None:
-        """Forget what handlers have noted on an instance: it would not be loaded again."""
+    def _prune(self, row: Instance, others: Collection[str]) -> None:
+        """Forget what is noted on an instance, and would not be loaded again; refuse slips of the pen.
+
+        What the model's class has, e.g. a cached property, and names that begin with an underscore are
+        somebody's notes. Any other name was meant to be a field.
+        """
+        attributes = row.__dict__
         for name in set(attributes).difference(self._layout.all_names, _OTHER_ATTRIBUTES):
+            if not (name.startswith("_") or name in others or hasattr(type(row), name)):
+                raise self._no_such_field(name)
             del attributes[name]
+
+    def _no_such_field(self, name: str) -> NoSuchField:
+        meta = self._layout.model._meta
+        names = sorted({*self._layout.all_names, *(field.name for field in meta.concrete_fields)})
+        close = get_close_matches(name, names, n=1)
+        cure = f"Did you mean {close[0]}?" if close else f"It has {', '.join(names)}."
+        return NoSuchField(
+            f"The handler has set {name} on a row of {meta.label}, which has no such field, so that it would "
+            f"be lost. {cure}"
+        )
 
     def _refuse_other_key(
         self, key: Key, values: Sequence[Any], changed: Collection[int], is_new: bool

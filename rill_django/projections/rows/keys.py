@@ -14,7 +14,7 @@ from django.db import connections, models
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RESERVED_EVENT_FIELDS, RecordedEvent
-from rill_django.projections.projection import KeyOptions
+from rill_django.projections.handler_marks import KeyOptions
 from rill_django.projections.rows.columns import Column
 from rill_django.projections.rows.entries import Key
 from rill_django.projections.rows.settling import UNSURE
@@ -62,6 +62,11 @@ class RowKeys:
         self._settled = lru_cache(maxsize=KEYS_REMEMBERED, typed=True)(self._settle_all)
         self._read_default = self._reader(options)
         self._readers = {type: self._reader(one) for type, one in by_type.items()}
+
+    @property
+    def using(self) -> str:
+        """Alias of the database of the rows."""
+        return self._using
 
     @property
     def names(self) -> tuple[str, ...]:

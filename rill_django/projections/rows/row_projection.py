@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.db import models
 
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.records import RecordedEvent
-from rill_django.projections.projection import KeyOptions, Projection
+from rill_django.projections.handler_marks import KeyOptions
+from rill_django.projections.projection import Projection
 from rill_django.projections.rows.buffer import RowBuffer
 from rill_django.projections.rows.keys import RowKeys
 from rill_django.projections.sessions import ROWS_IN_MEMORY
@@ -74,6 +77,8 @@ class RowProjection(Projection):
             raise DefinitionError(
                 f"{where}: keys has to be a function of the event; got {cls.keys!r}"
             )
+        for one in (cls.key_options(), *cls.key_overrides.values()):
+            _refuse_no_key(where, one)
         if cls.batch_handlers:
             raise DefinitionError(
                 f"{where}: @on_batch is for a Projection; a RowProjection works on batches by itself."
@@ -108,6 +113,14 @@ class RowProjection(Projection):
             )
         return made[using]
 
+    @cached_property
+    def keys_are_plain(self) -> bool:
+        """See `Projection.keys_are_plain`: names of fields are looked up, and nothing else."""
+        options = (self.key_options(), *self.key_overrides.values())
+        return type(self).keys_of is RowProjection.keys_of and not any(
+            callable(one.key) or callable(one.keys) for one in options
+        )
+
     def keys_of(self, event: RecordedEvent) -> tuple[str, ...]:
         """Return the keys of the rows that the event changes, as texts; see `Projection.keys_of`."""
         keys = self._row_keys(self.using)
@@ -135,4 +148,16 @@ class RowProjection(Projection):
             max_rows=max_rows,
             is_empty=is_empty,
             is_shared=is_shared,
+        )
+
+
+def _refuse_no_key(where: str, options: KeyOptions) -> None:
+    """Raise `DefinitionError` for key functions whose call would give no key."""
+    is_async = any(map(inspect.iscoroutinefunction, options)) or any(
+        map(inspect.isasyncgenfunction, options)
+    )
+    if is_async or inspect.isgeneratorfunction(options.key):
+        raise DefinitionError(
+            f"{where}: a key function returns the key. An async one does not, nor does a generator, which "
+            "is for several: keys="
         )

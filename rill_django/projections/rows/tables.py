@@ -87,8 +87,8 @@ class RowTable:
 
     @property
     def _rows(self) -> models.QuerySet[Any]:
-        rows: models.QuerySet[Any] = self.layout.model._base_manager.using(self.layout.using)
-        return rows
+        # Not by a manager of the model's: it may hide rows, which are there all the same.
+        return models.QuerySet(model=self.layout.model, using=self.layout.using)
 
     @property
     def _features(self) -> BaseDatabaseFeatures:

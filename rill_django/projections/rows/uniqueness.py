@@ -49,7 +49,7 @@ def uniqueness_of(
         indexes = tuple(map(names.index, names_together))
         if frozenset(indexes) in known:
             continue
-        if all(_compares_exactly(columns[index], vendor) for index in indexes):
+        if all(compares_exactly(columns[index], vendor) for index in indexes):
             sets.append(indexes)
         else:
             opaque |= names_together
@@ -90,7 +90,7 @@ def _unique_names(model: type[models.Model]) -> Iterator[str]:
             yield field.attname
 
 
-def _compares_exactly(column: Column, vendor: str) -> bool:
+def compares_exactly(column: Column, vendor: str) -> bool:
     """Whether values are equal to the database only if they are equal to Python."""
     if not column.is_known or column.is_json:
         return False

@@ -1,0 +1,213 @@
+"""`@on` and `@on_batch`: which method of a projection handles which events."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from rill_django.domain.definitions import EventType
+from rill_django.domain.errors import DefinitionError
+from rill_django.domain.records import RecordedEvent
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+_MARKS = "__rill_handles__"
+_MARKED = "__rill_handlers__"
+
+
+class KeyOptions(NamedTuple):
+    """Which rows an event changes, as it is written: see `RowProjection`."""
+
+    key: Any = None
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of fields that ``key`` consists of; none if it is a function."""
+        if self.key is None or callable(self.key):
+            return ()
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
+
+
+class _Mark(NamedTuple):
+    """What a handler is marked with, for one event type."""
+
+    type: str
+    options: KeyOptions
+    is_batch: bool
+
+
+def on(
+    *types: EventType[Any, ...],
+    key: Any = None,
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
+) -> Callable[[H], H]:
+    """Make a method of a projection the handler of these event types.
+
+    Args:
+        key: for a `RowProjection`: which row these events change, in place of the projection's own
+            ``key``. A name, or tuple of names, of the event's fields with the values; or a function.
+        keys: for a `RowProjection`: which rows these events change. A function of the event that returns
+            any number of keys, or the names of the event's fields that have one each. The handler is
+            called once for each.
+
+    Raises:
+        DefinitionError: something else than event types was given, or both ``key`` and ``keys``.
+    """
+    if key is not None and keys is not None:
+        raise DefinitionError("@on takes key= for one row or keys= for several; got both.")
+    if isinstance(keys, str):
+        raise DefinitionError(f"@on: keys= takes a function or a tuple of names; got {keys!r}.")
+    return _marker("@on", types, KeyOptions(key, keys), is_batch=False)
+
+
+def on_batch(*types: EventType[Any, ...]) -> Callable[[H], H]:
+    """Make a method of a `Projection` the handler of these event types, several events at a time.
+
+    It gets a list of consecutive events: as many of a batch as no other handler wants one in between, so
+    that order is kept. One method for all types gets all of a batch::
+
+        @on_batch(Account.opened, Account.closed)
+        def happened(self, events):
+            AuditLine.objects.bulk_create(AuditLine(text=event.identity) for event in events)
+
+    Raises:
+        DefinitionError: something else than event types was given.
+    """
+    return _marker("@on_batch", types, KeyOptions(), is_batch=True)
+
+
+def _marker(
+    name: str, types: tuple[Any, ...], options: KeyOptions, *, is_batch: bool
+) -> Callable[[H], H]:
+    if not types or not all(isinstance(one, EventType) for one in types):
+        raise DefinitionError(
+            f"{name} takes event types of aggregates, e.g. {name}(Account.opened); got {types!r}"
+        )
+    marks = tuple(_Mark(one.name, options, is_batch) for one in types)
+
+    def mark(handler: H) -> H:
+        _refuse_what_never_runs(name, handler)
+        setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), *marks))
+        body = sys._getframe(1).f_locals
+        if "__qualname__" in body and "__module__" in body:  # That of a class.
+            body.setdefault(_MARKED, []).append(handler)
+        return handler
+
+    return mark
+
+
+def _refuse_what_never_runs(name: str, handler: Any) -> None:
+    """Raise `DefinitionError` for what does nothing when it is called as a method."""
+    called = getattr(handler, "__qualname__", repr(handler))
+    if isinstance(handler, (staticmethod, classmethod)) or not callable(handler):
+        raise DefinitionError(
+            f"{name} takes a plain method; {called} is a {type(handler).__name__}. Take the other decorator "
+            "away."
+        )
+    kind = ""
+    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
+        kind = "async"
+    elif inspect.isgeneratorfunction(handler):
+        kind = "a generator"
+    if kind:
+        raise DefinitionError(
+            f"{name}: the handler {called} is {kind}, so that calling it would not run it. Make it a plain "
+            "method, which does its work at once."
+        )
+
+
+class Handlers(NamedTuple):
+    """What a projection does with events.
+
+    Attributes:
+        by_type: handlers, by event type name.
+        options: what single handlers say about rows, by event type name.
+        batch: those that get several events at a time.
+    """
+
+    by_type: Mapping[str, Callable[..., Any]]
+    options: Mapping[str, KeyOptions]
+    batch: frozenset[Callable[..., Any]]
+
+
+class _Handler(NamedTuple):
+    """What handles an event type: the name of the method, how it is marked, and what is called."""
+
+    name: str
+    mark: _Mark
+    function: Callable[..., Any]
+
+
+def handlers_of(cls: type) -> Handlers:
+    """Collect the handlers of a class and of all that it inherits from, as Python finds methods.
+
+    A method that overrides a handler, and is not marked itself, takes its place; ``None`` removes it.
+
+    Raises:
+        DefinitionError: two handle one type, or one would never be called.
+    """
+    found: dict[str, _Handler] = {}
+    for base in reversed(cls.__mro__):
+        overridden = {one.name for one in found.values()}
+        for name, value in vars(base).items():
+            if name in overridden and not getattr(value, _MARKS, ()):
+                _override(found, base, name, value)
+        found |= _marked_in(base)
+    return Handlers(
+        {type: one.function for type, one in found.items()},
+        {type: one.mark.options for type, one in found.items() if one.mark.options != KeyOptions()},
+        frozenset(one.function for one in found.values() if one.mark.is_batch),
+    )
+
+
+def _override(found: dict[str, _Handler], cls: type, name: str, value: Any) -> None:
+    """Put what is called the same in a subclass in a handler's place."""
+    if value is not None:
+        _refuse_what_never_runs(f"{cls.__module__}.{cls.__qualname__} overrides a handler", value)
+    for type in [type for type, one in found.items() if one.name == name]:
+        if value is None:
+            del found[type]
+        else:
+            found[type] = found[type]._replace(function=value)
+
+
+def _marked_in(cls: type) -> dict[str, _Handler]:
+    """Return the handlers in a class's own body, by event type name."""
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    own: dict[str, _Handler] = {}
+    for name, function in vars(cls).items():
+        marks: tuple[_Mark, ...] = getattr(function, _MARKS, ())
+        if len({mark.is_batch for mark in marks}) > 1:
+            raise DefinitionError(
+                f"{where}: {name} is marked with both @on and @on_batch. Make two methods of it."
+            )
+        for mark in marks:
+            if mark.type in own:
+                raise DefinitionError(
+                    f"{where}: both {own[mark.type].name} and {name} handle {mark.type}. Make one of them."
+                )
+            own[mark.type] = _Handler(name, mark, function)
+    for function in vars(cls).get(_MARKED, ()):
+        _refuse_lost(cls, function)
+    return own
+
+
+def _refuse_lost(cls: type, function: Callable[..., Any]) -> None:
+    """Raise `DefinitionError` for a handler whose name somebody else in the class's body has taken.
+
+    It may have been wrapped, by something that is marked as it is.
+    """
+    marks = getattr(function, _MARKS)
+    directly = vars(cls)[_MARKED]
+    for one in vars(cls).values():
+        wraps = one not in directly and all(mark in getattr(one, _MARKS, ()) for mark in marks)
+        if one is function or wraps:
+            return
+    raise DefinitionError(
+        f"{cls.__module__}.{cls.__qualname__}: the handler {function.__name__} of "
+        f"{', '.join(mark.type for mark in marks)} is replaced by another attribute of the same name, and "
+        "would never be called. Give each a name of its own."
+    )
