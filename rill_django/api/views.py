@@ -7,7 +7,8 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -22,6 +23,7 @@ from rill_django.api.base import (
 )
 from rill_django.api.problems import problem
 from rill_django.domain.codec import decode_events
+from rill_django.domain.definitions import CommandType
 from rill_django.domain.errors import InvalidMessage, UnknownMessageType
 from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import current_registry
@@ -40,6 +42,23 @@ LOOK_AT_MOST = 20_000
 MAX_KEY_LENGTH = 200
 
 _VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
+
+
+class UndecodedJSONParser(BaseParser):
+    """Leaves the body as it is: read as floats, its numbers would lose digits before anybody sees them."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Return the body in UTF-8."""
+        body: bytes = stream.read()
+        encoding = (parser_context or {}).get("encoding") or "utf-8"
+        if encoding.lower() in ("utf-8", "utf8"):
+            return body
+        try:
+            return body.decode(encoding).encode()
+        except (LookupError, UnicodeError) as error:
+            raise ParseError(f"The body cannot be read as {encoding}: {error}") from None
 
 
 class RootView(ReadingView):
@@ -68,7 +87,7 @@ class CommandView(RillView):
     command. Source of the codes: `rill.web`.
     """
 
-    parser_classes = (JSONParser,)
+    parser_classes = (UndecodedJSONParser,)
 
     def post(self, request: Request, type: str) -> Response:
         """Carry it out."""
@@ -78,7 +97,7 @@ class CommandView(RillView):
             return problem(HTTPStatus.NOT_FOUND, "Unknown command", str(error))
         try:
             expected_version = _expected_version(request)
-            message = definition.from_dict(request.data)
+            message = _message(definition, request)
             result = transact(
                 message,
                 expected_version=expected_version,
@@ -101,6 +120,12 @@ class CommandView(RillView):
                 reason=error.reason,
             )
         return _response(result, is_conditional=expected_version is not None)
+
+
+def _message(definition: CommandType[Any, ...], request: Request) -> Any:
+    body: Any = request.data
+    # Without a body, Django REST framework asks no parser.
+    return definition.from_json(body if isinstance(body, bytes) else b"")
 
 
 def _expected_version(request: Request) -> int | None:

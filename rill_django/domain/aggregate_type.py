@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -14,8 +14,10 @@ from .keys import Key, key_parameters, own_annotations
 from .left_out import ignored_names
 from .messages import Message
 from .names import app_label_of, refuse_type_name
-from .payload import Parameter, Payload, build_payload, convert
+from .parameters import Parameter
+from .payload import Payload, build_payload
 from .registry import current_registry
+from .state import describe_state, of_its_own, with_frozen_state
 from .streams import MAX_STREAM_LENGTH
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class AggregateMeta(msgspec.StructMeta):
     _key_conditions: tuple[Condition, ...]
     _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
     _ignored_types: frozenset[str]
+    _state_fields: tuple[str, ...]
+    _state_of: Callable[[Any], tuple[Any, ...]]
+    _has_loose_defaults: bool
 
     def __new__(
         mcls,
@@ -103,7 +108,7 @@ class AggregateMeta(msgspec.StructMeta):
 
     def restored(cls, values: dict[str, Any]) -> Any:
         """Return an aggregate with all its fields as they were; for pickle and deepcopy."""
-        return super().__call__(**values)
+        return with_frozen_state(super().__call__(**values))
 
     def _complete(cls, where: str) -> None:
         if not cls._key_parameters:
@@ -114,6 +119,7 @@ class AggregateMeta(msgspec.StructMeta):
         cls._key_payload = build_payload(
             cls.__name__, cls._key_parameters, Message, where=where, module=cls.__module__
         )
+        cls._state_fields, cls._state_of, cls._has_loose_defaults = describe_state(cls)
         aggregate = cast("type[Aggregate]", cls)
         for member, definition in cls._definitions.items():
             cls._definitions[member] = definition.bound_to(aggregate, cls._key_parameters)
@@ -154,7 +160,7 @@ class AggregateMeta(msgspec.StructMeta):
             if len(values) < len(names):
                 missing = ", ".join(repr(name) for name in names if name not in values)
                 raise TypeError(f"{cls.__name__} needs its key properties; missing: {missing}")
-            return cls.checked_empty(convert(cls._key_payload, cls.type_name, values))
+            return cls.checked_empty(cls._key_payload.convert(cls.type_name, values))
 
     def key_names(cls) -> tuple[str, ...]:
         """Return the names of the key properties, in order."""
@@ -178,8 +184,10 @@ class AggregateMeta(msgspec.StructMeta):
 
     def empty(cls, keys: Message | Aggregate) -> Any:
         """Return the empty aggregate with the keys of a checked message, or of an aggregate."""
-        values = {name: getattr(keys, name) for name in cls.key_names()}
-        return super().__call__(**values)
+        aggregate = super().__call__(**{name: getattr(keys, name) for name in cls._key_names})
+        if cls._has_loose_defaults:
+            return of_its_own(with_frozen_state(aggregate))
+        return aggregate
 
     def checked_empty(cls, keys: Message) -> Any:
         """Return the empty aggregate of a message, having checked of its keys what types cannot.

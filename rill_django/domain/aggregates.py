@@ -9,16 +9,16 @@ from typing_extensions import Self, dataclass_transform
 
 from .aggregate_type import AggregateMeta
 from .definitions import EventType
+from .frozen import frozen
 from .keys import key
 from .left_out import refuse_left_out
 from .messages import EventMessage
 from .results import Rejected
 from .runtime import current
+from .state import BOOKKEEPING
 from .streams import stream_name
 
 A = TypeVar("A", bound="Aggregate")
-
-_BOOKKEEPING = ("_version", "_new_events", "_unknown_events")
 
 
 # On the class, not its metaclass: type checkers would take what msgspec.Struct says of itself first.
@@ -42,6 +42,8 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     _version: int = -1
     _new_events: tuple[EventMessage, ...] = ()
     _unknown_events: tuple[str, ...] = ()
+    _evolved: bool = False
+    """Whether it has been changed other than by an event, so that its stream says something else."""
 
     @property
     def stream(self) -> str:
@@ -96,7 +98,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         return cast("Self", type(self).empty(self))
 
     def evolve(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed; used by event methods.
+        """Return a copy with these fields changed; used by event methods, and to try something out.
 
         Raises:
             TypeError: a field does not exist, or is a key property.
@@ -106,15 +108,14 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             raise TypeError(
                 f"{type(self).__name__}: key properties never change: {', '.join(keys)}"
             )
-        if not changes.keys().isdisjoint(_BOOKKEEPING):
-            raise TypeError(
-                f"{type(self).__name__}: {' and '.join(_BOOKKEEPING)} follow the events"
-            )
+        if not changes.keys().isdisjoint(BOOKKEEPING):
+            raise TypeError(f"{type(self).__name__}: {', '.join(BOOKKEEPING)} follow the events")
+        changes["_evolved"] = True
         return msgspec.structs.replace(self, **changes)
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""
-        return Rejected(reason, data, self)
+        return Rejected(reason, frozen(data), self)
 
     def read(self, other: type[A], /, *keys: Any, **named_keys: Any) -> A:
         """Fetch another aggregate by key, inside a command. What comes back may be stale.
@@ -138,10 +139,10 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             definition = getattr(message, "definition", None)
             if (
                 not isinstance(definition, EventType)
-                or definition.aggregate.empty(message) != self.emptied()
+                or definition.aggregate.empty(message).stream != self.stream
             ):
                 raise TypeError(f"{message!r} is not an event of {self.stream}")
-            aggregate = definition.apply_new(aggregate, message)
+            aggregate = definition.apply_new(aggregate, definition.checked(message))
         return aggregate
 
     def __reduce__(self) -> Any:
@@ -155,7 +156,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         state = "".join(
             f", {name}={getattr(self, name)!r}"
             for name in cls.__struct_fields__
-            if name not in cls.key_names() and name not in _BOOKKEEPING
+            if name not in cls.key_names() and name not in BOOKKEEPING
         )
         pending = f", uncommitted={len(self._new_events)}" if self._new_events else ""
         return f"{cls.__name__}({keys}{state}, version={self._version}{pending})"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import isfinite
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from .errors import InvalidMessage, UnreadableEvent
+from .frozen import ATOMS, frozen
 from .messages import EventMessage, plain_scalar
+from .payload import plain_values, written_out
 from .records import (
     NewEvent,
     RecordedEvent,
@@ -19,64 +21,58 @@ from .records import (
     recorded_type,
 )
 from .registry import Registry
+from .storable import Unstorable, place_in, settled
+from .times import refuse_naive
 from .upcasting import RawEvent, apply_upcasters
 
+
+def _float_or_decimal(text: str) -> float | Decimal:
+    """Return a number of JSON that has a point: as a float only if that has all its digits."""
+    number = float(text)
+    exact = Decimal(text)
+    return number if Decimal(repr(number)) == exact else exact
+
+
 _encoder = msgspec.json.Encoder(enc_hook=plain_scalar)
-_plain = msgspec.json.Decoder()
 _object = msgspec.json.Decoder(dict[str, Any])
+# What upcasters see and leave of numbers has the digits that are stored.
+_exact = msgspec.json.Decoder(dict[str, Any], float_hook=_float_or_decimal)
+_numbers = msgspec.json.Encoder(enc_hook=plain_scalar, decimal_format="number")
 
 
 def encode_event(message: EventMessage, metadata: bytes = b"{}") -> NewEvent:
-    """Encode a message for the log.
+    """Encode a message for the log, one that its type has made.
 
     Raises:
-        InvalidMessage: a value that JSON, or one of the databases, cannot hold.
+        InvalidMessage: a value that JSON cannot hold, in a message that was made by hand.
     """
     definition = message.definition
     try:
-        data = _encoder.encode(message)
-        if definition.payload.unsafe_floats:
-            _refuse_unsafe_floats(msgspec.to_builtins(message))
+        data = definition.payload.encode(message)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidMessage(definition.name, "", f"cannot be stored as JSON: {error}") from error
-    if b"\\u0000" in data and "\0" in _texts(_plain.decode(data)):
-        raise InvalidMessage(
-            definition.name, "", "a text has a NUL character in it, which databases cannot store"
-        )
     return NewEvent(definition.name, data, metadata)
 
 
-def _refuse_unsafe_floats(value: Any) -> None:
-    """Raise `ValueError` for NaN and infinity: JSON would have null in their place."""
-    if isinstance(value, float) and not isfinite(value):
-        raise ValueError(f"JSON has no number {value}")
-    if isinstance(value, Mapping):
-        value = (*value.keys(), *value.values())
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            _refuse_unsafe_floats(one)
-
-
-def _texts(value: Any) -> str:
-    """All texts inside a plain JSON value, run together."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        return "".join(map(_texts, (*value.keys(), *value.values())))
-    return "".join(map(_texts, value)) if isinstance(value, list) else ""
-
-
 def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
-    """Encode metadata; empty values are left out."""
+    """Encode metadata; empty values are left out.
+
+    Raises:
+        InvalidMessage: a value that JSON, or one of the databases, cannot hold, or an ``occurred_at``
+            without a time zone.
+    """
     given = {name: value for name, value in metadata.items() if value is not None}
+    refuse_naive(given.get("occurred_at"))
     try:
-        encoded = _encoder.encode(given)
-        _refuse_unsafe_floats(msgspec.to_builtins(given, enc_hook=plain_scalar))
-    except (ValueError, TypeError, OverflowError) as error:
+        if not ATOMS.issuperset(map(type, given.values())):
+            given = plain_values(given, in_one_order=True)
+        for name, value in given.items():
+            given[name] = settled(value)
+        return written_out(_encoder.encode(given))
+    except Unstorable as error:
+        raise InvalidMessage("metadata", name + place_in(value), str(error)) from error
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidMessage("metadata", "", f"cannot be stored as JSON: {error}") from error
-    if b"\\u0000" in encoded and "\0" in _texts(_plain.decode(encoded)):
-        raise InvalidMessage("metadata", "", "a text has a NUL character in it")
-    return encoded
 
 
 def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator[RecordedEvent]:
@@ -110,18 +106,18 @@ def _decoder_of(
     definition = registry.events.get(type)
     if definition is None:
         return _decode_unknown, recorded_type(UnknownEvent)
-    return definition.decoder.decode, recorded_type(definition.payload.struct)
+    return definition.payload.decode, recorded_type(definition.payload.struct)
 
 
 def _decode_unknown(data: bytes) -> UnknownEvent:
-    return UnknownEvent(data=_object.decode(data))
+    return UnknownEvent(data=frozen(_object.decode(data), ordered=True))
 
 
 def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedEvent]:
     try:
         raw = RawEvent(
             type=event.type,
-            data=_object.decode(event.data),
+            data=_exact.decode(event.data),
             metadata=decode_metadata(event.metadata),
             stream=event.stream,
             version=event.version,
@@ -130,9 +126,9 @@ def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedE
         for index, one in enumerate(upcasted):
             definition = registry.events.get(one.type)
             message: Any = (
-                UnknownEvent(data=one.data)
+                UnknownEvent(data=frozen(one.data, ordered=True))
                 if definition is None
-                else msgspec.convert(one.data, definition.payload.struct, str_keys=True)
+                else definition.payload.decode(_numbers.encode(one.data))
             )
             kind: type[EventMessage] = type(message)
             yield recorded_type(kind)(event, one.type, message, one.metadata, index)

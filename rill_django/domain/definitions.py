@@ -16,6 +16,7 @@ from .messages import CommandMessage, EventMessage, Message
 from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
 from .runtime import current
+from .state import with_frozen_state
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -56,7 +57,13 @@ class EventType(MessageType, Generic[A, P]):
         applied = self._run(aggregate, arguments)
         self._refuse_misuse(aggregate, applied)
         check_postconditions(self._conditions.ensured, self.name, applied, arguments)
-        return msgspec.structs.replace(applied, _new_events=(*applied.new_events, message))
+        return with_frozen_state(
+            msgspec.structs.replace(
+                applied,
+                _new_events=(*aggregate._new_events, message),
+                _evolved=aggregate._evolved,
+            )
+        )
 
     def apply_recorded(self, aggregate: A, message: EventMessage) -> A:
         """Return the aggregate with an event applied that happened before. Facts are not checked again."""
@@ -129,6 +136,11 @@ class CommandType(MessageType, Generic[A, P]):
             raise TypeError(
                 f"The command method {self.name} has to return its own aggregate or a rejection; it "
                 f"returned {decision!r}. Write: return self.<event>(…), self.reject(…) or self."
+            )
+        if decision._evolved and not aggregate._evolved:
+            raise TypeError(
+                f"The command method {self.name} changed its aggregate by evolve. What no event says is "
+                "gone after a reload: evolve in an event method, and return self.<event>(…)."
             )
         check_postconditions(self._conditions.ensured, self.name, decision, arguments)
         return decision

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from .conditions import Condition
 from .errors import DefinitionError
-from .payload import Parameter, resolve
+from .parameters import Parameter, resolve
 
 
 class Key(NamedTuple):

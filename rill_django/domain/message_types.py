@@ -13,10 +13,13 @@ from .conditions import Conditions, conditions_of
 from .errors import DefinitionError, InvalidMessage
 from .messages import EventMessage, Message
 from .names import refuse_type_name
-from .payload import Parameter, Payload, build_payload, convert, parameters_of
+from .parameters import Parameter, parameters_of
+from .payload import Payload, build_payload, invalid
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
+
+_names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 RESERVED = frozenset((*(one for one in dir(EventMessage) if one[:2] != "__"), "definition"))
 """Names that every message has already."""
@@ -32,7 +35,6 @@ class MessageType:
         keys: names of the aggregate's key properties, merged into every message.
         fields: names of the message's own fields.
         payload: the struct of its messages.
-        decoder: JSON bytes to message.
     """
 
     decorator: str
@@ -46,7 +48,6 @@ class MessageType:
     keys: tuple[str, ...]
     fields: tuple[str, ...]
     payload: Payload
-    decoder: msgspec.json.Decoder[Any]
     _required: tuple[str, ...]
     _keyword_only: int
     _conditions: Conditions
@@ -92,7 +93,6 @@ class MessageType:
         )
         definition.payload.struct.__qualname__ = f"{aggregate.__qualname__}.{self.short_name}"
         definition.payload.struct.definition = definition  # type: ignore[attr-defined]
-        definition.decoder = msgspec.json.Decoder(definition.payload.struct)
         definition._required = tuple(
             one.name for one in parameters if one.default is msgspec.NODEFAULT
         )
@@ -144,8 +144,40 @@ class MessageType:
                 raise InvalidMessage(self.name, str(name), "is not a field of this message")
         return self._checked(values)
 
+    def from_json(self, data: bytes) -> Any:
+        """Return a message from a JSON object. No digit of a number is lost on its way to a Decimal.
+
+        Args:
+            data: field values by name, key properties included, in UTF-8.
+
+        Raises:
+            InvalidMessage: it is no JSON, or as in `from_dict`.
+        """
+        try:
+            names = _names.decode(data)
+            unknown = next(
+                (name for name in names if name not in self.payload.struct.__struct_fields__), None
+            )
+            message = None if unknown is not None else self.payload.decode(data)
+        except msgspec.ValidationError as error:
+            raise invalid(self.name, error) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidMessage(self.name, "", f"is not JSON: {error}") from None
+        if unknown is not None:
+            raise InvalidMessage(self.name, unknown, "is not a field of this message")
+        return self._checked({name: getattr(message, name) for name in names})
+
+    def checked(self, message: Message) -> Any:
+        """Return a message of this type, which somebody may have made by hand, as `message` makes it.
+
+        Raises:
+            InvalidMessage: see `message`.
+        """
+        values = {name: getattr(message, name) for name in message.__struct_fields__}
+        return self.payload.convert(self.name, values)
+
     def _checked(self, values: Mapping[str, Any]) -> Any:
-        message = convert(self.payload, self.name, values)
+        message = self.payload.convert(self.name, values)
         self.aggregate.checked_empty(message)
         return message
 
@@ -181,7 +213,7 @@ class MessageType:
         values = self._values(self.fields, self._required, args, kwargs)
         for key in self.keys:
             values[key] = getattr(aggregate, key)
-        return convert(self.payload, self.name, values)
+        return self.payload.convert(self.name, values)
 
     def _arguments(self, message: Any) -> list[Any]:
         return [getattr(message, name) for name in self.fields]

@@ -1,99 +1,152 @@
-"""From a function's parameters to the struct that its messages are made of."""
+"""From a function's parameters to the struct that its messages are made of, and values into it."""
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 
 from .constraints import Check, separate
 from .errors import DefinitionError, InvalidMessage
+from .frozen import frozen
+from .kinds import Kind
 from .messages import Message, plain_scalar
+from .parameters import Parameter
+from .precision import lost_digits
+from .storable import Unstorable, place_in
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 _SCALARS = (date, datetime, time, timedelta, Decimal, UUID, bytes)
+_MAY_HOLD_FLOATS = frozenset((float, list, tuple, dict))
+_LARGE_FLOAT = re.compile(rb"\de\d")
+
+_encoder = msgspec.json.Encoder(enc_hook=plain_scalar)
+_written_out = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(_without_exponent(text)))
 
 
-class Parameter(NamedTuple):
-    """One field of a message: its name, type, and default (``msgspec.NODEFAULT``: required)."""
+class Payload:
+    """The struct of a message type, and the way of its values into it, into JSON, and back.
 
-    name: str
-    annotation: Any
-    default: Any = msgspec.NODEFAULT
-
-
-def parameters_of(function: Callable[..., Any], owner: type, where: str) -> tuple[Parameter, ...]:
-    """Return the parameters of an event or command method, ``self`` left out.
-
-    Raises:
-        DefinitionError: a parameter has no annotation, an unreadable one, a mutable default, or
-            is of a kind that a message cannot have.
+    Attributes:
+        struct: what messages are made of.
+        decode: JSON bytes to message, with its containers frozen; raises `msgspec.MsgspecError`.
     """
-    found = []
-    parameters = list(_signature(function).parameters.values())
-    if not parameters:
-        raise DefinitionError(f"{where} takes no self. Write: def {function.__name__}(self, …)")
-    for parameter in parameters[1:]:
-        member = f"{where}: parameter {parameter.name!r}"
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise DefinitionError(
-                f"{member} is of a kind that a message cannot have. "
-                "Write every field out as a parameter of its own."
+
+    def __init__(
+        self, struct: type[Message], kinds: Mapping[str, Kind], checks: Mapping[str, Check]
+    ) -> None:
+        self.struct = struct
+        self._checks = tuple(checks.items())
+        self._settle = tuple((name, one.settle) for name, one in kinds.items() if one.settle)
+        self._decimals = tuple(
+            (name, one.type) for name, one in kinds.items() if one.holds_decimals
+        )
+        self._freeze = tuple((name, one.freeze) for name, one in kinds.items() if one.freeze)
+        self._holds_floats = any(one.holds_floats for one in kinds.values())
+        self._needs_json = any(one.needs_json for one in kinds.values())
+        self._has_code = any(one.has_code for one in kinds.values())
+        self._decoder = msgspec.json.Decoder(struct)
+        self.decode: Callable[[bytes], Any] = (
+            self._decode_frozen if self._freeze else self._decoder.decode
+        )
+
+    def convert(self, type_name: str, values: Mapping[str, Any]) -> Any:
+        """Return the checked message that ``values`` make, as it will come back from the log.
+
+        Raises:
+            InvalidMessage: a value is of the wrong type, out of bounds, missing, not known, or
+                cannot be kept without loss.
+        """
+        unstorable = ""
+        try:
+            values = plain_values(values, in_one_order=self._needs_json)
+        except (TypeError, ValueError, RecursionError) as error:
+            unstorable = str(error)
+        for field, kind in self._decimals:
+            value = values.get(field)
+            if type(value) in _MAY_HOLD_FLOATS and (lost := lost_digits(kind, value)):
+                raise InvalidMessage(type_name, field + lost.path, lost.reason)
+        try:
+            message = msgspec.convert(values, self.struct, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise invalid(type_name, error) from None
+        except RecursionError:
+            raise InvalidMessage(type_name, "", "is nested too deeply") from None
+        if unstorable:  # Second, since msgspec's own error names the field.
+            raise InvalidMessage(type_name, "", f"cannot be stored as JSON: {unstorable}")
+        return self.settled(type_name, message)
+
+    def settled(self, type_name: str, message: Any) -> Any:
+        """Return a message of this struct as it will come back from the log.
+
+        Raises:
+            InvalidMessage: see `convert`.
+        """
+        for field, settle in self._settle:
+            value = getattr(message, field)
+            try:
+                new = settle(value)
+            except Unstorable as error:
+                raise InvalidMessage(type_name, field + place_in(value), str(error)) from None
+            if new is not value:
+                msgspec.structs.force_setattr(message, field, new)
+        for field, check in self._checks:
+            wrong = check(getattr(message, field))
+            if wrong is not None:
+                raise InvalidMessage(type_name, field + wrong.path, wrong.reason)
+        return self._through_json(type_name, message) if self._needs_json else message
+
+    def encode(self, message: Message) -> bytes:
+        """Return the JSON of a message, in a form that every database gives back as it is.
+
+        Raises:
+            TypeError, ValueError: there is none; messages that `convert` has made have one.
+        """
+        data = _encoder.encode(message)
+        return written_out(data) if self._holds_floats else data
+
+    def _through_json(self, type_name: str, message: Message) -> Any:
+        field = ""
+        try:
+            data = self.encode(message)
+            again = self._decode_frozen(data)
+            if not self._has_code or self.encode(again) == data:
+                return again
+            field = next(
+                name
+                for name in self.struct.__struct_fields__
+                if _encoder.encode(getattr(again, name)) != _encoder.encode(getattr(message, name))
             )
-        if parameter.annotation is parameter.empty:
-            raise DefinitionError(
-                f"{member} has no type. Write one, e.g. {parameter.name}: str, "
-                "since messages are checked and stored by it."
-            )
-        default = msgspec.NODEFAULT if parameter.default is parameter.empty else parameter.default
-        if isinstance(default, (list, dict, set, bytearray)):
-            raise DefinitionError(
-                f"{member} has a mutable default, {default!r}. Use an immutable one, e.g. () or None."
-            )
-        annotation = resolve(parameter.annotation, function.__globals__, owner, member)
-        found.append(Parameter(parameter.name, annotation, default))
-    return tuple(found)
+            reason = "comes back from JSON as something else"
+        except (TypeError, ValueError, RecursionError) as error:
+            reason = f"cannot be stored as JSON: {error}"
+        raise InvalidMessage(type_name, field, reason)
+
+    def _decode_frozen(self, data: bytes) -> Any:
+        message = self._decoder.decode(data)
+        for field, freeze in self._freeze:
+            msgspec.structs.force_setattr(message, field, freeze(getattr(message, field)))
+        return message
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    if sys.version_info >= (3, 14):
-        # Annotations are evaluated late there, and the class that they name may not be bound yet.
-        from annotationlib import Format
-
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
+def written_out(data: bytes) -> bytes:
+    """Return JSON with its large floats written out: ``1e22`` would be an integer in jsonb."""
+    if _LARGE_FLOAT.search(data) is None:
+        return data
+    return msgspec.json.encode(_written_out.decode(data))
 
 
-def resolve(annotation: Any, namespace: Mapping[str, Any], owner: type, where: str) -> Any:
-    """Return the type that an annotation, maybe written as a string, stands for."""
-    text = getattr(annotation, "__forward_arg__", annotation)
-    if not isinstance(text, str):
-        return annotation
-    try:
-        return eval(text, dict(namespace), {**vars(owner), owner.__name__: owner})
-    except Exception as error:
-        raise DefinitionError(
-            f"{where} has the type {text!r}, which cannot be found ({error}). "
-            "Import or define it above the class, at the module's top level."
-        ) from error
-
-
-class Payload(NamedTuple):
-    """A struct with the checks that msgspec cannot make."""
-
-    struct: type[Message]
-    checks: tuple[tuple[str, Check], ...]
-    unsafe_floats: bool
-    """Whether a value may be a float, which JSON cannot hold when it is infinite or no number."""
+def _without_exponent(text: str) -> bytes:
+    if "e" not in text or "e-" in text:
+        return text.encode()
+    return f"{Decimal(text):f}.0".encode()
 
 
 def build_payload(
@@ -111,19 +164,18 @@ def build_payload(
         DefinitionError: a type that cannot be checked or stored as JSON.
     """
     fields: list[Any] = []
-    checks = []
-    unsafe_floats = False
+    kinds: dict[str, Kind] = {}
+    checks: dict[str, Check] = {}
     for parameter in parameters:
         annotation, check = separate(parameter.annotation)
+        kind = Kind(annotation, parameter.name, where)
+        kinds[parameter.name] = kind
         if check is not None:
-            checks.append((parameter.name, check))
-        for kind in _supported_kinds(annotation, parameter.name, where):
-            if isinstance(kind, (msgspec.inspect.FloatType, msgspec.inspect.AnyType)):
-                unsafe_floats = True
+            checks[parameter.name] = check
         if parameter.default is msgspec.NODEFAULT:
             fields.append((parameter.name, annotation))
         else:
-            default = _checked_default(parameter, annotation, check, where)
+            default = _checked_default(parameter, annotation, kind, check, where)
             fields.append((parameter.name, annotation, default))
     struct = msgspec.defstruct(
         name,
@@ -134,104 +186,45 @@ def build_payload(
         kw_only=True,
         forbid_unknown_fields=forbid_unknown_fields,
     )
-    return Payload(cast("type[Message]", struct), tuple(checks), unsafe_floats)
+    return Payload(cast("type[Message]", struct), kinds, checks)
 
 
-def _supported_kinds(annotation: Any, parameter: str, where: str) -> list[Any]:
-    """Return the type and all types inside it."""
-    try:
-        # Decoder and type information refuse different things.
-        msgspec.json.Decoder(annotation)
-        kinds = list(_kinds(msgspec.inspect.type_info(annotation)))
-    except TypeError as error:
-        raise _unsupported(where, parameter, str(error)) from error
-    for kind in kinds:
-        if isinstance(kind, msgspec.inspect.CustomType):
-            raise _unsupported(where, parameter, f"{kind.cls!r} is not a type that JSON can hold")
-        if isinstance(kind, msgspec.inspect.StructType) and hasattr(kind.cls, "key_names"):
-            raise _unsupported(
-                where,
-                parameter,
-                f"{kind.cls.__name__} is an aggregate, which messages refer to by its key properties",
-            )
-    return kinds
-
-
-def _checked_default(parameter: Parameter, annotation: Any, check: Check | None, where: str) -> Any:
-    """Return a default in the form that its type wants.
+def _checked_default(
+    parameter: Parameter, annotation: Any, kind: Kind, check: Check | None, where: str
+) -> Any:
+    """Return a default as it will come back from the log.
 
     msgspec checks no defaults, so a wrong one would be stored and could not be read again.
     """
-
-    def make() -> Any:
-        return msgspec.convert(_plain(parameter.default), annotation, str_keys=True)
-
+    name = parameter.name
+    alone = msgspec.defstruct("Default", [(name, annotation)], bases=(Message,), frozen=True)
+    checks = {} if check is None else {name: check}
+    payload = Payload(cast("type[Message]", alone), {name: kind}, checks)
     try:
-        default = make()
-    except (msgspec.ValidationError, TypeError) as error:
-        why = str(error)
-    else:
-        wrong = check(default) if check else None
-        if wrong is None:
-            mutable = isinstance(default, (list, dict, set))
-            return msgspec.field(default_factory=make) if mutable else default
-        why = wrong.reason
-    raise DefinitionError(
-        f"{where}: parameter {parameter.name!r} has the default {parameter.default!r}, which its "
-        f"type does not allow: {why}. Change the default, or the type, e.g. to … | None."
-    )
+        return getattr(payload.convert("", {name: parameter.default}), name)
+    except InvalidMessage as error:
+        raise DefinitionError(
+            f"{where}: parameter {name!r} has the default {parameter.default!r}, which its "
+            f"type does not allow: {error.reason}. Change the default, or the type, e.g. to … | None."
+        ) from None
 
 
-def _unsupported(where: str, parameter: str, why: str) -> DefinitionError:
-    return DefinitionError(
-        f"{where}: parameter {parameter!r} has an unsupported type: {why}. Use str, int, bool, "
-        "Decimal, float, UUID, date, datetime, Enum, a msgspec.Struct or dataclass, or a list, "
-        "tuple, dict or union of those."
-    )
-
-
-def _kinds(kind: Any, seen: set[int] | None = None) -> Any:
-    """Yield a type and all types inside it."""
-    seen = set() if seen is None else seen
-    if id(kind) in seen or not isinstance(kind, (msgspec.inspect.Type, msgspec.inspect.Field)):
-        return
-    seen.add(id(kind))
-    yield kind
-    for name in kind.__struct_fields__:
-        inside = getattr(kind, name)
-        for one in inside if isinstance(inside, tuple) else (inside,):
-            yield from _kinds(one, seen)
-
-
-def convert(payload: Payload, type_name: str, values: Mapping[str, Any]) -> Any:
-    """Return the checked message that ``values`` make.
-
-    Raises:
-        InvalidMessage: a value is of the wrong type, out of bounds, missing, or not known.
-    """
-    unstorable = ""
-    try:
-        values = _plain(values)
-    except (TypeError, ValueError, RecursionError) as error:
-        unstorable = str(error)
-    try:
-        message = msgspec.convert(values, payload.struct, str_keys=True)
-    except msgspec.ValidationError as error:
-        raise invalid(type_name, error) from None
-    if unstorable:  # Second, since msgspec's own error names the field.
-        raise InvalidMessage(type_name, "", f"cannot be stored as JSON: {unstorable}")
-    for field, check in payload.checks:
-        wrong = check(getattr(message, field))
-        if wrong is not None:
-            raise InvalidMessage(type_name, field + wrong.path, wrong.reason)
-    return message
-
-
-def _plain(values: Any) -> Any:
+def plain_values(values: Any, *, in_one_order: bool = False) -> Any:
     """Return values without structs, dataclasses and subclasses of str and float.
 
     msgspec takes the instance of a struct for granted; as a dict, its inside is checked as well.
+
+    Args:
+        values: whatever was given.
+        in_one_order: put the items of sets into one order, before nobody knows that they were sets.
     """
+    if in_one_order:
+        try:
+            return msgspec.to_builtins(
+                values, builtin_types=_SCALARS, enc_hook=plain_scalar, order="deterministic"
+            )
+        except TypeError:  # Not all kinds of items can be compared.
+            values = frozen(values, ordered=True)
     return msgspec.to_builtins(values, builtin_types=_SCALARS, enc_hook=plain_scalar)
 
 

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import msgspec
 
+from .frozen import frozen
 from .messages import EventMessage
+from .times import moment_of
 
 
 class NewEvent(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
     def occurred_at(self) -> datetime:
         """When it happened: the metadata's ``occurred_at`` for imported history, else `recorded_at`."""
         given = self.metadata.get("occurred_at")
-        return self.recorded_at if given is None else msgspec.convert(given, datetime)
+        return self.recorded_at if given is None else moment_of(given)
 
     def __getattr__(self, name: str) -> Any:
         # Only called for names that this class does not have itself.
@@ -170,11 +172,11 @@ def _recorded(
 @lru_cache(maxsize=1024)
 def _decoded_metadata(metadata: bytes) -> dict[str, Any]:
     # Events of one request share their metadata, so this is nearly always a hit.
-    return _object.decode(metadata)
+    return frozen(_object.decode(metadata), ordered=True)  # type: ignore[no-any-return]
 
 
 def decode_metadata(metadata: bytes) -> dict[str, Any]:
-    """Return metadata as a dict of the caller's own."""
+    """Return metadata as a dict of the caller's own; lists and dicts inside it are frozen."""
     return dict(_decoded_metadata(metadata))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.records import StoredEvent
+from rill_django.domain.state import of_its_own
 from rill_django.repository.inline import Inline
 from rill_django.repository.limits import Limits
 from rill_django.repository.plain import Listener, Repository, refuse_uncommitted
@@ -25,6 +26,9 @@ class _Cached(NamedTuple):
 
 class CachingRepository(Repository):
     """Keeps the aggregates it has seen, and reads only what is newer. Always up to date.
+
+    An aggregate that holds an object that can be changed, and cannot be frozen, is copied on its way in and
+    out, so that nobody else has the same one.
 
     What was seen inside a transaction is kept only once that is committed. Should the log have been
     replaced (a restored backup, a test's rollback), that is noticed and the aggregate read anew.
@@ -57,13 +61,14 @@ class CachingRepository(Repository):
                 self._cache.move_to_end(key)
         if cached is None or cached.aggregate.version < aggregate.version:
             return self._fetch(aggregate)
+        known: A = of_its_own(cached.aggregate)
         stored = self.store.load(aggregate.stream, cached.aggregate.version)
         if not stored or not _is_same(stored[0], cached.last):
             self.forget(aggregate)
             return self._fetch(aggregate.emptied())
         if len(stored) == 1:
-            return cast("A", cached.aggregate)
-        newer: A = self._replayed(cached.aggregate, stored[1:])
+            return known
+        newer = self._replayed(known, stored[1:])
         self._committed(newer, stored[-1])
         return newer
 
@@ -74,7 +79,12 @@ class CachingRepository(Repository):
         return caught_up
 
     def _committed(self, aggregate: Aggregate, last: StoredEvent) -> None:
-        self.store.after_commit(lambda: self._keep(aggregate, last))
+        try:
+            kept = of_its_own(aggregate)
+        except Exception:  # Whatever its own objects raise.
+            self.forget(aggregate)  # What cannot be copied would be shared.
+            return
+        self.store.after_commit(lambda: self._keep(kept, last))
 
     def _keep(self, aggregate: Aggregate, last: StoredEvent) -> None:
         if self._size <= 0:

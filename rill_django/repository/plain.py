@@ -17,6 +17,7 @@ from rill_django.domain.metadata import current_metadata
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.domain.state import with_frozen_state
 from rill_django.repository.inline import Inline, Refused
 from rill_django.repository.limits import Limits
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
@@ -46,7 +47,7 @@ def replay(aggregate: A, events: Iterable[RecordedEvent]) -> A:
     if unknown:
         names = tuple(dict.fromkeys((*aggregate.unknown_events, *unknown)))
         aggregate = msgspec.structs.replace(aggregate, _unknown_events=names)
-    return msgspec.structs.replace(aggregate, _version=version)
+    return with_frozen_state(msgspec.structs.replace(aggregate, _version=version, _evolved=False))
 
 
 class Repository:
@@ -196,8 +197,7 @@ class Repository:
         empty = aggregate.emptied()
         if aggregate.is_new:
             return empty
-        stored = self.store.load(aggregate.stream)[: aggregate.version + 1]
-        return self._replayed(empty, stored)
+        return self._replayed(empty, self.store.load(aggregate.stream)[: aggregate.version + 1])
 
     def _append(
         self,
@@ -229,7 +229,11 @@ class Repository:
         if not stored:
             return Ok(aggregate)
         committed = msgspec.structs.replace(aggregate, _version=stored[-1].version, _new_events=())
-        events = tuple(decode_events(stored, current_registry()))
+        registry = current_registry()
+        events = tuple(decode_events(stored, registry))
+        is_upcast = any(registry.has_upcasters_for(event.type) for event in stored)
+        if is_upcast and tuple(event.message for event in events) != aggregate.new_events:
+            committed = self._before(committed)  # What it is whenever it is fetched.
         self._committed(committed, stored[-1])
         if self._listeners:
             self.store.after_commit(lambda: self._tell(events))
@@ -244,7 +248,12 @@ class Repository:
 
 
 def refuse_uncommitted(aggregate: Aggregate) -> None:
-    """Raise a ValueError if the aggregate has events that are not stored."""
+    """Raise a ValueError if the aggregate is not what its stored events make of it."""
+    if aggregate._evolved:
+        raise ValueError(
+            f"{aggregate!r} was changed by evolve and not by an event, so no reload would give it. "
+            "Fetch it anew."
+        )
     if aggregate.uncommitted:
         raise ValueError(
             f"{aggregate!r} has uncommitted events; newer ones from the store cannot go before them. "

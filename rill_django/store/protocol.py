@@ -10,6 +10,7 @@ import msgspec
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import NewEvent, StoredEvent
+from rill_django.domain.times import refuse_naive, refuse_naive_in
 from rill_django.store.selection import Selection
 
 if TYPE_CHECKING:
@@ -174,13 +175,18 @@ class EventStore(Protocol):
 
 
 def refuse_contradictions(appends: Sequence[Append]) -> None:
-    """Check that a stream that comes up again expects what its earlier appends lead to.
+    """Check that a stream that comes up again expects what its earlier appends lead to, and that all times
+    are moments.
 
     Raises:
         ValueError: it expects another version.
+        InvalidMessage: a ``recorded_at`` or ``occurred_at`` has no time zone.
     """
     reached: dict[str, int | ExpectedVersion] = {}
     for append in appends:
+        for event in append.events:
+            refuse_naive(event.recorded_at, "recorded_at")
+            refuse_naive_in(event.metadata)
         before = reached.get(append.stream)
         expected = append.expected_version
         if before is not None and expected not in (before, ExpectedVersion.ANY):

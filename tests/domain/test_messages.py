@@ -75,7 +75,8 @@ class TestAMessage:
         message = Loose.acted.message("1")
         assert isinstance(message.price, Decimal)
         assert message.lines == []
-        assert message.lines is not Loose.acted.message("1").lines
+        with pytest.raises(TypeError, match="never change"):
+            message.lines.append(Line("a"))
 
 
 class TestAMessageFromADict:

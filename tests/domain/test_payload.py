@@ -120,7 +120,7 @@ class TestAValueIsTakenAs:
         assert Key.acted.from_dict(message.to_dict()) == message
 
 
-@dataclass
+@dataclass(frozen=True)
 class Branch:
     name: str
     children: "list[Branch]" = ()
