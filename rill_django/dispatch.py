@@ -11,10 +11,12 @@ import msgspec
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events
+from rill_django.domain.errors import InvalidMessage
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
+from rill_django.domain.storable import Unstorable, place_in, settled
 from rill_django.repository import Repository, replay
 from rill_django.store.read_only import refuse_commit_in_handler
 
@@ -77,7 +79,8 @@ class Dispatcher(Runtime):
                 is not remembered: it asks for another try.
 
         Raises:
-            InvalidMessage: a precondition of the command does not hold.
+            InvalidMessage: a precondition of the command does not hold; or, with an idempotency key, a
+                rejection says something that cannot be stored, e.g. an infinite Decimal.
             IdempotencyKeyReused: the key was used for another command.
             CommitInHandler: a projection's handlers are at work, which only derive rows.
         """
@@ -152,6 +155,11 @@ def _remember(result: Ok[Any] | Rejected) -> _Answer:
     if isinstance(result, Ok):
         versions = {event.version for event in result.events}
         return _Answer(result.aggregate.version, len(versions))
+    for name, value in result.data.items():
+        try:
+            settled(value)
+        except Unstorable as error:
+            raise InvalidMessage("rejection", name + place_in(value), str(error)) from None
     data = msgspec.to_builtins(dict(result.data), enc_hook=str)
     return _Answer(result.aggregate.version, reason=result.reason, data=data)
 

@@ -201,8 +201,6 @@ class AggregateMeta(msgspec.StructMeta):
             value = getattr(keys, name)
             if value == "":
                 raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
-            if isinstance(value, str) and not _is_encodable(value):
-                raise InvalidMessage(cls.type_name, name, f"{value!r} is no Unicode text")
         for condition in cls._key_conditions:
             if not condition.predicate(aggregate):
                 raise InvalidMessage(cls.type_name, condition.field, condition.demand)
@@ -215,15 +213,6 @@ class AggregateMeta(msgspec.StructMeta):
                 f"the longest that can be stored has {MAX_STREAM_LENGTH}",
             )
         return aggregate
-
-
-def _is_encodable(text: str) -> bool:
-    """Whether UTF-8 can hold the text, which it cannot if that has half a surrogate pair in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_members(

@@ -237,17 +237,20 @@ def _set(value: set[Any], leaves: Leaves, ordered: bool) -> FrozenSet:
 
 
 def _frozenset(value: frozenset[Any], leaves: Leaves, ordered: bool) -> frozenset[Any]:
-    if not ordered:
-        return value  # What can be hashed does not change.
+    if not value:
+        return value
     return OrderedFrozenSet(_each(list(value), leaves, ordered))
 
 
 def _dict(value: dict[Any, Any], leaves: Leaves, ordered: bool) -> FrozenDict:
-    names = list(value)
-    if ordered and len(names) > 1:
-        names = _in_stored_order(names)
-    values = _each([value[name] for name in names], leaves, ordered)
-    return FrozenDict(zip(_each(names, leaves, ordered), values))  # noqa: B905 - same length
+    names = _each(list(value), leaves, ordered)
+    made = FrozenDict(zip(names, _each(list(value.values()), leaves, ordered)))  # noqa: B905 - same length
+    if not ordered or len(names) < 2:
+        return made
+    if len(made) < len(names):  # As of two times in the hour that comes twice.
+        raise ValueError("two keys of an object are the same in JSON")
+    in_order = _in_stored_order(names)
+    return made if in_order == names else FrozenDict([(name, made[name]) for name in in_order])
 
 
 def _in_stored_order(names: list[Any]) -> list[Any]:

@@ -36,6 +36,7 @@ _LEAVES: dict[type, Callable[[Any], Any]] = {
 _CONTAINERS = (
     inspect.AnyType,
     inspect.DictType,
+    inspect.FrozenSetType,
     inspect.ListType,
     inspect.SetType,
     inspect.TypedDictType,

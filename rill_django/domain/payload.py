@@ -64,11 +64,11 @@ class Payload:
             InvalidMessage: a value is of the wrong type, out of bounds, missing, not known, or
                 cannot be kept without loss.
         """
-        unstorable = ""
+        unstorable: InvalidMessage | None = None
         try:
             values = plain_values(values, in_one_order=self._needs_json)
         except (TypeError, ValueError, RecursionError) as error:
-            unstorable = str(error)
+            unstorable = self._unstorable(type_name, values, error)
         for field, kind in self._decimals:
             value = values.get(field)
             if type(value) in _MAY_HOLD_FLOATS and (lost := lost_digits(kind, value)):
@@ -80,7 +80,7 @@ class Payload:
         except RecursionError:
             raise InvalidMessage(type_name, "", "is nested too deeply") from None
         if unstorable:  # Second, since msgspec's own error names the field.
-            raise InvalidMessage(type_name, "", f"cannot be stored as JSON: {unstorable}")
+            raise unstorable
         return self.settled(type_name, message)
 
     def settled(self, type_name: str, message: Any) -> Any:
@@ -113,21 +113,33 @@ class Payload:
         return written_out(data) if self._holds_floats else data
 
     def _through_json(self, type_name: str, message: Message) -> Any:
-        field = ""
+        fields = self.struct.__struct_fields__
         try:
             data = self.encode(message)
             again = self._decode_frozen(data)
             if not self._has_code or self.encode(again) == data:
                 return again
-            field = next(
-                name
-                for name in self.struct.__struct_fields__
-                if _encoder.encode(getattr(again, name)) != _encoder.encode(getattr(message, name))
-            )
-            reason = "comes back from JSON as something else"
         except (TypeError, ValueError, RecursionError) as error:
-            reason = f"cannot be stored as JSON: {error}"
-        raise InvalidMessage(type_name, field, reason)
+            values = {name: getattr(message, name) for name in fields}
+            raise self._unstorable(type_name, values, error) from None
+        other = next(
+            name
+            for name in fields
+            if _encoder.encode(getattr(again, name)) != _encoder.encode(getattr(message, name))
+        )
+        raise InvalidMessage(type_name, other, "comes back from JSON as something else")
+
+    def _unstorable(
+        self, type_name: str, values: Mapping[str, Any], error: Exception
+    ) -> InvalidMessage:
+        field = ""
+        for name, value in values.items():
+            try:
+                _encoder.encode(plain_values(value, in_one_order=self._needs_json))
+            except (TypeError, ValueError, RecursionError):
+                field = name
+                break
+        return InvalidMessage(type_name, field, f"cannot be stored as JSON: {error}")
 
     def _decode_frozen(self, data: bytes) -> Any:
         message = self._decoder.decode(data)
@@ -146,7 +158,8 @@ def written_out(data: bytes) -> bytes:
 def _without_exponent(text: str) -> bytes:
     if "e" not in text or "e-" in text:
         return text.encode()
-    return f"{Decimal(text):f}.0".encode()
+    plain = f"{Decimal(text):f}"
+    return (plain if "." in plain else f"{plain}.0").encode()
 
 
 def build_payload(

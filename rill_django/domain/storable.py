@@ -79,7 +79,7 @@ def text(value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise Unstorable(f"{value!r} is no Unicode text: it has surrogates in it") from None
+            raise Unstorable("is no Unicode text: it has surrogates in it") from None
     if "\0" in value:
         raise Unstorable("a text has a NUL character in it, which databases cannot store")
     return value

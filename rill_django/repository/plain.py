@@ -206,6 +206,7 @@ class Repository:
         occurred_at: Callable[[EventMessage], datetime | None] | None,
     ) -> Append:
         """Encode an aggregate's new events."""
+        refuse_evolved(aggregate)
         if not aggregate.new_events:
             return Append(aggregate.stream, aggregate.version, ())
         if aggregate.unknown_events:
@@ -249,13 +250,18 @@ class Repository:
 
 def refuse_uncommitted(aggregate: Aggregate) -> None:
     """Raise a ValueError if the aggregate is not what its stored events make of it."""
-    if aggregate._evolved:
-        raise ValueError(
-            f"{aggregate!r} was changed by evolve and not by an event, so no reload would give it. "
-            "Fetch it anew."
-        )
+    refuse_evolved(aggregate)
     if aggregate.uncommitted:
         raise ValueError(
             f"{aggregate!r} has uncommitted events; newer ones from the store cannot go before them. "
             "Commit it, or fetch it anew."
+        )
+
+
+def refuse_evolved(aggregate: Aggregate) -> None:
+    """Raise a ValueError if the aggregate was changed other than by events."""
+    if aggregate._evolved:
+        raise ValueError(
+            f"{aggregate!r} was changed by evolve and not by an event, so no reload would give it. "
+            "Fetch it anew, and change it by an event."
         )
