@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rill_django import Aggregate, Meta, Rejected, command, event, key
 
-Money = Annotated[Decimal, Meta(gt=0)]
+Money = Annotated[Decimal, Meta(gt=0, lt=10**18)]
 
 
 class Account(Aggregate):
