@@ -12,7 +12,7 @@ from django.db import router, transaction
 
 from rill_django.domain.registry import current_registry
 from rill_django.integrity.kinds import Unknown, unknown_kinds
-from rill_django.models import Answer, Event, Position, StoredType, Unsequenced
+from rill_django.models import Answer, Event, Position, Unsequenced
 from rill_django.store.orm import DjangoEventStore
 
 LOG_TAG = "rill_log"
@@ -64,6 +64,6 @@ def check_tables_of_the_log(
             obj=model,
             id="rill.E012",
         )
-        for model in (Position, Unsequenced, StoredType, Answer)
+        for model in (Position, Unsequenced, Answer)
         if not router.allow_migrate_model(using, model) or router.db_for_write(model) != using
     ]

@@ -170,7 +170,7 @@ def test_what_would_leave_events_out_does_not_begin(command, options):
         call_command(command, skip_checks=False, stdout=StringIO(), stderr=StringIO(), **options)
 
 
-@pytest.mark.parametrize("model", ["position", "unsequenced", "storedtype", "answer"])
+@pytest.mark.parametrize("model", ["position", "unsequenced", "answer"])
 def test_routers_that_keep_a_table_away_from_the_log(settings, model):
     assert check_tables_of_the_log(None) == []
     KeepsAway.model = model

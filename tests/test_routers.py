@@ -17,7 +17,8 @@ folder = Path(sys.argv[1])
 
 
 class Router:
-    log = {"event", "position", "unsequenced", "storedtype", "answer"}
+    # Written before there were other tables of the log than these.
+    log = {"event", "position", "unsequenced", "answer"}
 
     def db_for_read(self, model, **hints):
         in_log = model._meta.app_label == "rill_django" and model._meta.model_name in self.log

@@ -8,7 +8,7 @@ from django.db.models.functions import Greatest, StrIndex, Substr
 
 import rill_django.store.tables
 
-from ._operations import RunOnModel
+from ._operations import CreateTableOfTheLog, RunOnModel
 
 
 def fill(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
     dependencies = [("rill_django", "0005_parts_of_held_events")]
 
     operations = [
-        migrations.CreateModel(
+        CreateTableOfTheLog(
             name="StoredType",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -54,5 +54,5 @@ class Migration(migrations.Migration):
             ],
             options={"verbose_name": "stored type", "verbose_name_plural": "stored types"},
         ),
-        RunOnModel("storedtype", fill, migrations.RunPython.noop),
+        RunOnModel("event", fill, migrations.RunPython.noop),
     ]
