@@ -6,6 +6,8 @@ from threading import Thread
 
 from django.db import connection, connections, transaction
 
+from rill_django.store import sequencer
+
 LOCK = {
     "postgresql": "SELECT pg_try_advisory_xact_lock(hashtext('rill_django_position'), 0)",
     "mysql": "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')), 5)",
@@ -42,3 +44,19 @@ def held_sequencer():
         yield let_go
     finally:
         let_go()
+
+
+@contextmanager
+def let_go_when_waited_for(monkeypatch):
+    """Somebody else is at the sequencer until it is seen that we wait for him; counts our waits."""
+    waits = []
+    with held_sequencer() as let_go:
+
+        def sleep(seconds):
+            waits.append(seconds)
+            if len(waits) == 3:
+                let_go()
+
+        monkeypatch.setattr(sequencer.time, "sleep", sleep)
+        yield waits
+        monkeypatch.undo()

@@ -96,7 +96,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
         context = {
             "title": _("Projections"),
             "standings": [Standing(one) for one in projection_statuses(store)],
-            "head": store.head(),
+            "head": store.sequence(),
             **(extra_context or {}),
         }
         return self._page(request, "projections", context)
@@ -112,7 +112,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
             "projection": projection,
             "standing": standing,
             "standings": [standing],
-            "head": store.head(),
+            "head": store.sequence(),
             "page": Page(projection, standing, shows_events=_may_see_events(request)),
             "history_of": self._history_of(projection),
         }

@@ -138,7 +138,7 @@ class Division:
         """Do it, in one transaction; return whether it is done, maybe by somebody else."""
         using = self.projection.using
         was_inline = any(one.is_inline for one in live)
-        head = self._store.head()  # Before the transaction: see `DjangoEventStore.sequence`.
+        head = self._store.sequence()  # Before the transaction: see `DjangoEventStore.sequence`.
         try:
             with transaction.atomic(using=using):
                 if was_inline:

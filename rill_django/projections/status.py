@@ -143,7 +143,9 @@ class _Ages:
     """Tells how old the events behind a position are; projections that are equally far ask once."""
 
     def __init__(self, store: EventStore, now: datetime | None) -> None:
-        self.head = store.head()
+        self.head = (
+            store.sequence()
+        )  # What waits is told apart: a look at the state waits for nobody.
         self._store = store
         self._now = now or moments.now()
         self._known: dict[int, float] = {}

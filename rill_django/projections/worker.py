@@ -27,7 +27,7 @@ from rill_django.projections.running import Progress
 from rill_django.projections.upgrades import Upgrades
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.protocol import EventStore
+from rill_django.store.protocol import EventStore, SequencerHeld
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -107,7 +107,7 @@ class ProjectionWorker:
         while not stop.is_set():
             try:
                 worked = self.run_once()
-            except (ConnectionLost, OperationalError, InterfaceError) as error:
+            except (ConnectionLost, OperationalError, InterfaceError, SequencerHeld) as error:
                 failures += 1
                 pause = pause_after(failures)
                 logger.warning("no database (%s); next try in %.1f s", error, pause)
@@ -121,8 +121,13 @@ class ProjectionWorker:
 
     @rare_collections()
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
-        """Run until nothing is left to apply, but for projections that stand still."""
+        """Run until nothing is left to apply of what is committed, but for projections that stand still.
+
+        Raises:
+            SequencerHeld: committed events get no position, since somebody else is at it and does not go on.
+        """
         self._head_seen = -1
+        self.store.head()  # Whoever is just giving positions is waited for: what is committed, counts.
         with closing(self._upgrades):
             while not (stop and stop.is_set()):
                 if self.run_once():
@@ -139,7 +144,7 @@ class ProjectionWorker:
 
     def run_once(self) -> bool:
         """Apply one batch to every projection that has something to do; return whether any had."""
-        head = self.store.head()
+        head = self.store.sequence()
         now = time.monotonic()
         due = any(one <= now for one in self._dues())
         if head == self._head_seen and not due and now - self._looked_at < LOOK_EVERY_SECONDS:
@@ -220,6 +225,7 @@ def catch_up(*names: str) -> None:
 
     Raises:
         ProjectionStopped: one could not be.
+        SequencerHeld: committed events get no position, since somebody else is at it and does not go on.
     """
     worker = ProjectionWorker(names)
     worker.run_until_caught_up()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from rill_django.domain.records import StoredEvent
+from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 from rill_django.store.pages import PLACE_IN_ROW, Read, up_to_bytes, with_long_texts
 from rill_django.store.selection import Selection
@@ -51,6 +53,41 @@ def expected_versions(rows: Sequence[Row]) -> dict[str, int]:
     return first
 
 
+STATEMENT_SECONDS = 20
+"""How long a statement of the sequencer may take before the database ends it."""
+
+IDLE_SECONDS = 10
+"""How long a sequencer may let the database wait between two statements before its connection is ended."""
+
+
+class IdsTooOld(Exception):
+    """An append took so long that its events might be passed over; it has to begin anew."""
+
+
+class Look(NamedTuple):
+    """What a look at the end of the log has seen.
+
+    Attributes:
+        last: the last position, 0 for none.
+        last_event: id of the event that has it.
+        first: the lowest id of an event that waits for a position; ``None``: none does.
+        seen: what the dialect's `Floor` learns from.
+    """
+
+    last: int
+    last_event: int | None = None
+    first: int | None = None
+    seen: object = None
+
+
+class Pass(Enum):
+    """What has become of a try to give positions."""
+
+    DONE = "nothing is left that was committed when it began"
+    MORE = "there may be more"
+    BUSY = "somebody else is at it"
+
+
 class Waiting(NamedTuple):
     """Events that are committed and wait for their position, so that no reader sees them yet.
 
@@ -86,8 +123,6 @@ class Dialect:
     Left to itself it may sort all events to find the first thousand, above all while it has no
     statistics yet: 130 ms a page instead of 4, as measured on PostgreSQL.
     """
-    seconds_since: str
-    """Seconds that have gone by since a time in a column, by the database's clock."""
     time_index: tuple[str, ...] = ()
     """Statements that make times searchable where that costs an append next to nothing."""
     protection: tuple[str, ...]
@@ -116,12 +151,12 @@ class Dialect:
         """
         raise NotImplementedError
 
-    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
-        """Give the next positions to visible events that have none, unless somebody else is at it.
+    def new_floor(self) -> Floor:
+        """Return what can learn from looks where the next ones may begin."""
+        return Floor()
 
-        Returns:
-            Whether there may be more of them.
-        """
+    def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
+        """Look at the last position and at what waits for one, in one small query."""
         raise NotImplementedError
 
     def leave_queue(self, cursor: CursorWrapper) -> int:
@@ -133,6 +168,38 @@ class Dialect:
             f"DELETE FROM {UNSEQUENCED} WHERE event_id IN (SELECT event_id FROM {POSITIONS})"
         )
         return int(cursor.rowcount)
+
+    def last_waiting(self, cursor: CursorWrapper, floor: Floor) -> int | None:
+        """Return the highest id of an event that waits for a position."""
+        raise NotImplementedError
+
+    def sequence(self, connection: BaseDatabaseWrapper, floor: Floor) -> Pass:
+        """Give the next positions to visible events that have none, unless somebody else is at it."""
+        raise NotImplementedError
+
+    def sequencer_holder(self, cursor: CursorWrapper) -> str:
+        """Say who holds the sequencer's lock, and how to end that; empty: the database does not say."""
+        return ""
+
+    def _count_waiting(
+        self, cursor: CursorWrapper, queue: Callable[[int], str], age: str, parameters: Any = None
+    ) -> Waiting:
+        """Count what waits.
+
+        Args:
+            cursor: to the database.
+            queue: returns a selection of the first ids that wait, at least so many.
+            age: seconds since an event ``e`` was recorded, by the database's clock.
+            parameters: of these.
+        """
+        cursor.execute(
+            f"SELECT number, {age} FROM (SELECT COUNT(*) AS number, MIN(event_id) AS first FROM "
+            f"({queue(WAITING_COUNTED_AT_MOST)}) AS queued) AS waiting "
+            f"LEFT JOIN {EVENTS} e ON e.id = waiting.first",
+            parameters,
+        )
+        number, seconds = cursor.fetchone()
+        return Waiting(min(number, WAITING_COUNTED_AT_MOST), max(0.0, float(seconds or 0)))
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Whether the error is that the stream already has an event of that version."""
@@ -162,24 +229,9 @@ class Dialect:
         """Return a time in the form that this database compares its column with."""
         return utc_text(value)
 
-    def peek(self, cursor: CursorWrapper) -> tuple[int, bool]:
-        """Return the last position, and whether there are events without one, in one small query."""
-        cursor.execute(
-            f"SELECT (SELECT MAX(position) FROM {POSITIONS}), EXISTS (SELECT 1 FROM {UNSEQUENCED})"
-        )
-        last, waiting = cursor.fetchone()
-        return last or 0, bool(waiting)
-
-    def waiting(self, cursor: CursorWrapper) -> Waiting:
+    def waiting(self, cursor: CursorWrapper, floor: Floor) -> Waiting:
         """Return how many visible events have no position, and how old the first of them is."""
-        cursor.execute(
-            f"SELECT number, {self.seconds_since.format('e.recorded_at')} FROM "
-            f"(SELECT COUNT(*) AS number, MIN(event_id) AS first FROM (SELECT event_id FROM {UNSEQUENCED} "
-            f"ORDER BY event_id LIMIT {WAITING_COUNTED_AT_MOST}) AS queued) AS waiting "
-            f"LEFT JOIN {EVENTS} e ON e.id = waiting.first"
-        )
-        number, seconds = cursor.fetchone()
-        return Waiting(number, max(0.0, float(seconds or 0)))
+        return Waiting(0, 0.0)
 
     def load(self, cursor: CursorWrapper, stream: str, from_version: int) -> list[StoredEvent]:
         """Read a stream without its positions."""

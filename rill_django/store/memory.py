@@ -105,6 +105,10 @@ class MemoryEventStore:
         """See `EventStore.head`."""
         return len(self._log)
 
+    def sequence(self) -> int:
+        """See `EventStore.sequence`."""
+        return self.head()
+
     def read(self) -> Reader:
         """See `EventStore.read`."""
         return Reader(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from django.db import IntegrityError, OperationalError, transaction
@@ -17,10 +17,17 @@ from rill_django.store.dialect import (
     REFUSAL,
     UNSEQUENCED,
     Dialect,
+    IdsTooOld,
+    Look,
+    Pass,
     Row,
+    Waiting,
     expected_versions,
 )
+from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
+from rill_django.store.mysql_floor import LAST_POSITION, QUEUE_SECONDS, SEEN, Known, MySQLFloor
+from rill_django.store.mysql_lock import having_lock, lock_holder
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 1_000
@@ -40,6 +47,7 @@ SELECT new.id FROM JSON_TABLE(%s, '$[*]' COLUMNS (
     stream VARCHAR(255) CHARACTER SET ascii PATH '$[0]', version INT PATH '$[1]'
 )) AS wanted
 STRAIGHT_JOIN {EVENTS} new ON new.stream = wanted.stream AND new.version > wanted.version
+WHERE UTC_TIMESTAMP(6) < %s
 ORDER BY new.id
 """
 
@@ -50,15 +58,11 @@ DELETE queued FROM JSON_TABLE(%s, '$[*]' COLUMNS (id BIGINT PATH '$')) AS sequen
 STRAIGHT_JOIN {UNSEQUENCED} AS queued FORCE INDEX (PRIMARY) ON queued.event_id = sequenced.id
 """
 
-# Server-wide, so it carries the database's name; no longer than the 64 characters that are allowed.
-_LOCK = f"SHA1(CONCAT(DATABASE(), '.{POSITIONS}'))"
-
 
 class MySQL(Dialect):
     """See `Dialect`."""
 
     vendor = "mysql"
-    seconds_since = "TIMESTAMPDIFF(MICROSECOND, {}, UTC_TIMESTAMP(6)) / 1000000"
     sequences_on_append = False
     appends_in_one_statement = False
     is_short = "OCTET_LENGTH({0}) < 2000"
@@ -95,37 +99,78 @@ class MySQL(Dialect):
         places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
         values = [value for row in rows for value in (*row[:5], utc_text(row.recorded_at or now))]
         cursor.execute(_APPEND + places, values)
-        cursor.execute(_QUEUE, (msgspec.json.encode(list(expected.items())).decode(),))
+        until = utc_text(now + timedelta(seconds=QUEUE_SECONDS))
+        cursor.execute(_QUEUE, (msgspec.json.encode(list(expected.items())).decode(), until))
+        if cursor.rowcount != len(rows):
+            raise IdsTooOld
         return now
 
-    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
-        """See `Dialect.sequence`."""
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT GET_LOCK({_LOCK}, 0)")
-            if cursor.fetchone()[0] != 1:
-                return False
-            try:
-                with transaction.atomic(using=connection.alias):
-                    return self._move(cursor)
-            finally:
-                cursor.execute(f"SELECT RELEASE_LOCK({_LOCK})")
-                cursor.fetchone()
+    def new_floor(self) -> Floor:
+        """See `Dialect.new_floor`."""
+        return MySQLFloor()
 
-    def _move(self, cursor: CursorWrapper) -> bool:
+    def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
+        """See `Dialect.look`."""
+        known = Known.of(floor)
         cursor.execute(
-            f"SELECT event_id FROM {UNSEQUENCED} ORDER BY event_id LIMIT {SEQUENCE_AT_MOST}"
+            f"SELECT {SEEN}, (SELECT MIN(event_id) FROM ({known.queue(1)}) AS queued) "
+            f"FROM (SELECT 1) AS one LEFT JOIN {LAST_POSITION} ON TRUE",
+            known.parameters,
+        )
+        last, last_event, database, known_event, first = cursor.fetchone()
+        if not known.is_true_of(database, known_event):
+            floor.forget()
+            return self.look(cursor, floor)
+        return Look(last or 0, last_event, first, database)
+
+    def last_waiting(self, cursor: CursorWrapper, floor: Floor) -> int | None:
+        """See `Dialect.last_waiting`."""
+        queue = Known.of(floor).queue(1, direction="DESC")
+        cursor.execute(f"SELECT MAX(event_id) FROM ({queue}) AS queued")
+        found: int | None = cursor.fetchone()[0]
+        return found
+
+    def waiting(self, cursor: CursorWrapper, floor: Floor) -> Waiting:
+        """See `Dialect.waiting`."""
+        age = "TIMESTAMPDIFF(MICROSECOND, e.recorded_at, UTC_TIMESTAMP(6)) / 1000000"
+        return self._count_waiting(cursor, Known.of(floor).queue, age)
+
+    def sequence(self, connection: BaseDatabaseWrapper, floor: Floor) -> Pass:
+        """See `Dialect.sequence`."""
+        with connection.cursor() as cursor, having_lock(connection, cursor) as is_ours:
+            if not is_ours:
+                return Pass.BUSY
+            if not connection.in_atomic_block and not _is_read_committed(connection):
+                # SERIALIZABLE would wait for those who have not committed yet.
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            with transaction.atomic(using=connection.alias):
+                return self._move(cursor, floor)
+
+    def _move(self, cursor: CursorWrapper, floor: Floor) -> Pass:
+        known = Known.of(floor)
+        cursor.execute(
+            f"SELECT {SEEN} FROM (SELECT 1) AS one LEFT JOIN {LAST_POSITION} ON TRUE",
+            known.parameters,
+        )
+        last, _, database, known_event = cursor.fetchone()
+        known = known if known.is_true_of(database, known_event) else Known()
+        cursor.execute(
+            f"SELECT event_id FROM ({known.queue(SEQUENCE_AT_MOST)}) AS queued "
+            f"ORDER BY event_id LIMIT {SEQUENCE_AT_MOST}"
         )
         ids = [id for (id,) in cursor.fetchall()]
         if not ids:
-            return False
-        cursor.execute(f"SELECT COALESCE(MAX(position), 0) FROM {POSITIONS}")
-        (last,) = cursor.fetchone()
+            return Pass.DONE
         cursor.executemany(
             f"INSERT INTO {POSITIONS} (position, event_id) VALUES (%s, %s)",
-            list(enumerate(ids, start=last + 1)),
+            list(enumerate(ids, start=(last or 0) + 1)),
         )
         cursor.execute(_LEAVE_QUEUE, (msgspec.json.encode(ids).decode(),))
-        return len(ids) == SEQUENCE_AT_MOST
+        return Pass.MORE if len(ids) == SEQUENCE_AT_MOST else Pass.DONE
+
+    def sequencer_holder(self, cursor: CursorWrapper) -> str:
+        """See `Dialect.sequencer_holder`."""
+        return lock_holder(cursor)
 
     def is_deadlock(self, error: OperationalError) -> bool:
         """See `Dialect.is_deadlock`."""
@@ -135,3 +180,8 @@ class MySQL(Dialect):
         """See `Dialect.is_lost_race`."""
         number, text = (*error.args, None, "")[:2]
         return number == _DUPLICATE_ENTRY and LOST_RACE_CONSTRAINT in str(text)
+
+
+def _is_read_committed(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the settings ask for it, as Django's do by themselves."""
+    return bool(getattr(connection, "isolation_level", None) == "read committed")

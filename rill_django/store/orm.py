@@ -12,7 +12,6 @@ from operator import attrgetter
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
-    DataError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -25,7 +24,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
 from rill_django.store.deadlocks import T, begun_anew
-from rill_django.store.dialect import UNSEQUENCED, Dialect, Row, Waiting
+from rill_django.store.dialect import Dialect, IdsTooOld, Row, Waiting
 from rill_django.store.mysql import MySQL
 from rill_django.store.numbering import Numbered, numbered, rows_of, timed
 from rill_django.store.orm_answers import DjangoAnswers
@@ -42,6 +41,7 @@ from rill_django.store.protocol import (
 from rill_django.store.read_only import refuse_commit_in_handler
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
+from rill_django.store.sequencer import Sequencer
 from rill_django.store.sqlite import SQLite
 from rill_django.store.stored_types import stored_types
 from rill_django.store.subscription import Subscription
@@ -51,9 +51,6 @@ logger = logging.getLogger("rill_django.store")
 
 TELL_EVERY_SECONDS = 60.0
 """Between two reports of a damage that every look at the log meets."""
-
-SETTLE_PAUSE = 0.005
-"""Seconds between two looks whether somebody else has given the positions."""
 
 _DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
 
@@ -154,28 +151,31 @@ class DjangoEventStore:
 
         def insert() -> Numbered | None:
             kinds = stored_types.unknown(connection, rows)
-            whole = (
-                nullcontext()
-                if is_alone and within is None and not kinds
-                else transaction.atomic(using=self.using)
-            )
-            try:
-                with whole, connection.cursor() as cursor:
-                    recorded_at = dialect.append(cursor, rows)
-                    if recorded_at is None:
+            while True:
+                whole = (
+                    nullcontext()
+                    if is_alone and within is None and not kinds
+                    else transaction.atomic(using=self.using)
+                )
+                try:
+                    with whole, connection.cursor() as cursor:
+                        recorded_at = dialect.append(cursor, rows)
+                        if recorded_at is None:
+                            return None
+                        if kinds:
+                            stored_types.note(connection, kinds)
+                        stored = timed(events, recorded_at)
+                        if within is not None:
+                            within(stored)
+                    return stored
+                except IdsTooOld:
+                    continue
+                except IntegrityError as error:
+                    if dialect.is_lost_race(error):
                         return None
-                    if kinds:
-                        stored_types.note(connection, kinds)
-                    stored = timed(events, recorded_at)
-                    if within is not None:
-                        within(stored)
-                return stored
-            except IntegrityError as error:
-                if dialect.is_lost_race(error):
-                    return None
-                if dialect.sequences_on_append and self._peek()[0] == LAST_POSITION:
-                    raise NoPositionLeft from None
-                raise
+                    if dialect.sequences_on_append and self._sequencer().last() == LAST_POSITION:
+                        raise NoPositionLeft from None
+                    raise
 
         # Of two batches that name the same streams in another order, one has to begin again.
         return begun_anew(insert, connection, dialect)
@@ -224,27 +224,34 @@ class DjangoEventStore:
         return self.versions([stream]).get(stream, EMPTY_STREAM)
 
     def head(self) -> int:
-        """See `EventStore.head`."""
-        last, is_waiting = self._peek()
-        if is_waiting and self._give_positions_if_any_are_left():
-            last, _ = self._peek()
-        return last
+        """See `EventStore.head`. Inside a transaction of the caller's, the last position that there is.
 
-    def _give_positions_if_any_are_left(self) -> bool:
-        """Do so for somebody who reads, and who can read all the rest; return whether it was tried."""
+        Raises:
+            SequencerHeld: somebody else is giving positions, and is not done in `PATIENCE_SECONDS`.
+        """
         try:
-            return self._give_positions()
+            return self._sequencer().settle()
         except NoPositionLeft as error:
-            now = time.monotonic()
-            if now >= self._tell_again:
-                self._tell_again = now + TELL_EVERY_SECONDS
-                logger.error("%s", error)
-            return False
+            return self._tell(error)
 
-    def _peek(self) -> tuple[int, bool]:
-        connection = self._connection
-        with connection.cursor() as cursor:
-            return dialect_of(connection).peek(cursor)
+    def sequence(self) -> int:
+        """See `EventStore.sequence`.
+
+        Done in a transaction of its own. Inside a transaction of the caller's it is left to others,
+        who would have to wait for the caller's end otherwise.
+        """
+        try:
+            return self._sequencer().give()
+        except NoPositionLeft as error:
+            return self._tell(error)
+
+    def _tell(self, error: NoPositionLeft) -> int:
+        """Tell those who mind the log, now and then; all the rest can be read."""
+        now = time.monotonic()
+        if now >= self._tell_again:
+            self._tell_again = now + TELL_EVERY_SECONDS
+            logger.error("%s", error)
+        return LAST_POSITION
 
     def waiting(self) -> Waiting:
         """Return how many committed events wait for a position, and how long the oldest has waited.
@@ -254,9 +261,15 @@ class DjangoEventStore:
         does not go on. Cheap, gives no positions, waits for nobody; for status pages, health checks and
         metrics. On SQLite nothing ever waits.
         """
+        return self._sequencer().waiting()
+
+    def _sequencer(self) -> Sequencer:
         connection = self._connection
-        with connection.cursor() as cursor:
-            return dialect_of(connection).waiting(cursor)
+        return Sequencer(
+            connection,
+            dialect_of(connection),
+            is_left_to_others=inside_callers_transaction(connection),
+        )
 
     def read(self) -> Reader:
         """See `EventStore.read`."""
@@ -269,65 +282,6 @@ class DjangoEventStore:
         connection = self._connection
         with connection.cursor() as cursor:
             return dialect_of(connection).fetch(cursor, selection)
-
-    def sequence(self) -> None:
-        """Give positions to the committed events that have none, unless somebody else is at it.
-
-        Done in a transaction of its own. Inside a transaction of the caller's it is left to others,
-        who would have to wait for the caller's end otherwise.
-        """
-        if self._peek()[1]:
-            self._give_positions_if_any_are_left()
-
-    def _give_positions(self) -> bool:
-        """Do so; return whether it was tried."""
-        connection = self._connection
-        if inside_callers_transaction(connection):
-            return False
-        while self._sequenced_some(connection):
-            pass
-        return True
-
-    def _sequenced_some(self, connection: BaseDatabaseWrapper) -> bool:
-        """Give some positions; return whether there may be more to give.
-
-        Raises:
-            NoPositionLeft: somebody has written the highest position.
-        """
-        dialect = dialect_of(connection)
-        try:
-            return dialect.sequence(connection)
-        except (IntegrityError, DataError):
-            if self._peek()[0] == LAST_POSITION:
-                raise NoPositionLeft from None
-            with connection.cursor() as cursor:
-                number = dialect.leave_queue(cursor)
-            if not number:
-                raise
-            logger.error(
-                "%d events waited for positions that they have, and kept others from theirs: somebody has "
-                "queued them by hand. They wait no longer.",
-                number,
-            )
-            return True
-
-    def settle(self) -> int:
-        """Give positions to all events that are committed by now; return the last position.
-
-        Waits for somebody else who is at it. For use outside any transaction.
-        """
-        last, pause = self._queued("MAX") or 0, 0.0
-        while (self._queued("MIN") or last + 1) <= last:
-            time.sleep(pause)
-            self._give_positions()
-            pause = SETTLE_PAUSE
-        return self._peek()[0]
-
-    def _queued(self, which: str) -> int | None:
-        with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT {which}(event_id) FROM {UNSEQUENCED}")
-            found: int | None = cursor.fetchone()[0]
-            return found
 
     def subscribe(self, *, after: int = 0) -> Subscription:
         """See `EventStore.subscribe`."""

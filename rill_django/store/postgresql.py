@@ -9,19 +9,26 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, InternalError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from rill_django.store.dialect import (
     EVENTS,
+    IDLE_SECONDS,
     POSITIONS,
     REFUSAL,
+    STATEMENT_SECONDS,
     UNSEQUENCED,
     Dialect,
+    Look,
+    Pass,
     Row,
+    Waiting,
     expected_versions,
 )
+from rill_django.store.floor import Floor
+from rill_django.store.postgresql_floor import FLOOR, NOTHING, SEEN, PostgreSQLFloor, Snapshot
 from rill_django.store.selection import Selection
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
@@ -37,6 +44,7 @@ _TIME_TEXT = (
 )
 
 _FLUSHING = "rill_django.flushing"
+_IDLE_TOO_LONG = "25P03"
 
 # Three statements for the same promise, since the general one takes up to twice as long for one stream.
 #
@@ -47,6 +55,9 @@ _FLUSHING = "rill_django.flushing"
 _IS_AT = f"""coalesce((
     SELECT old.version FROM {EVENTS} old WHERE old.stream = %(stream)s::varchar
     ORDER BY old.version DESC LIMIT 1), -1) = %(version)s::int"""
+
+# Takes the transaction's number before the first id is taken: see `PostgreSQLFloor`.
+_HAS_NUMBER = "pg_current_xact_id() IS NOT NULL"
 
 _QUEUED = f"""
 , queued AS (
@@ -62,7 +73,7 @@ WITH appended AS (
     {_INSERT}
     SELECT %(stream)s::varchar, %(version)s::int + 1, %(type)s, %(data)s::jsonb,
            %(metadata)s::jsonb, statement_timestamp()
-    WHERE {_IS_AT}
+    WHERE {_IS_AT} AND {_HAS_NUMBER}
     RETURNING id
 ){_QUEUED}"""
 
@@ -72,7 +83,7 @@ WITH appended AS (
     SELECT %(stream)s::varchar, %(version)s::int + number, event ->> 0, (event -> 1)::jsonb,
            (event -> 2)::jsonb, statement_timestamp()
     FROM json_array_elements(%(events)s::json) WITH ORDINALITY AS new(event, number)
-    WHERE {_IS_AT}
+    WHERE {_IS_AT} AND {_HAS_NUMBER}
     ORDER BY number
     RETURNING id
 ){_QUEUED}"""
@@ -90,16 +101,43 @@ WITH moved AS (
     FROM ROWS FROM (json_to_recordset(%(events)s::json) AS (
             stream text, version int, type text, data jsonb, metadata jsonb, recorded_at timestamptz))
          WITH ORDINALITY AS new(stream, version, type, data, metadata, recorded_at, number)
-    WHERE NOT EXISTS (SELECT FROM moved)
+    WHERE NOT EXISTS (SELECT FROM moved) AND {_HAS_NUMBER}
     ORDER BY number
     RETURNING id
 ){_QUEUED}"""
 
+_WAITING = f"SELECT event_id FROM {UNSEQUENCED} WHERE event_id > {FLOOR}"
+
+# In order and limited, so that it goes by the index: a scan would step over all dead rows.
+_LOOK = f"""
+SELECT last.position, last.event_id, ({_WAITING} ORDER BY event_id LIMIT 1), {SEEN}
+FROM (SELECT 1) AS one
+LEFT JOIN LATERAL (
+    SELECT position, event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1) AS last ON true
+"""
+
+_TRY_LOCK = f"pg_try_advisory_xact_lock(hashtext('{POSITIONS}'), 0)"
+
+# For this transaction only: a pooler may give the connection to somebody else after it.
+_TRY_LOCK_WITH_LIMITS = f"""
+SELECT set_config('statement_timeout', %s, true),
+       set_config('idle_in_transaction_session_timeout', %s, true), {_TRY_LOCK}
+"""
+
+_HOLDER = f"""
+SELECT held.pid, activity.application_name, activity.state,
+       extract(epoch FROM clock_timestamp() - activity.state_change)
+FROM pg_locks held LEFT JOIN pg_stat_activity activity ON activity.pid = held.pid
+WHERE held.locktype = 'advisory' AND held.granted AND held.pid <> pg_backend_pid()
+    AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND held.classid = (hashtext('{POSITIONS}')::bigint & 4294967295)::oid
+    AND held.objid = 0 AND held.objsubid = 2
+"""
+
 _SEQUENCE = f"""
 WITH moved AS (
     DELETE FROM {UNSEQUENCED}
-    WHERE event_id = ANY (ARRAY(
-        SELECT event_id FROM {UNSEQUENCED} ORDER BY event_id LIMIT {SEQUENCE_AT_MOST}))
+    WHERE event_id = ANY (ARRAY({_WAITING} ORDER BY event_id LIMIT {SEQUENCE_AT_MOST}))
     RETURNING event_id
 )
 INSERT INTO {POSITIONS} (position, event_id)
@@ -119,7 +157,6 @@ class PostgreSQL(Dialect):
     time_text = _TIME_TEXT
     # What is compressed may be a hundred times as long as it is in the table.
     is_short = "pg_column_size({0}) < 2000 AND pg_column_compression({0}) IS NULL"
-    seconds_since = "EXTRACT(EPOCH FROM clock_timestamp() - {})"
     sequences_on_append = False
     appends_in_one_statement = True
     log_source = (
@@ -185,19 +222,73 @@ class PostgreSQL(Dialect):
         )
         return dict(cursor.fetchall())
 
-    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
+    def new_floor(self) -> Floor:
+        """See `Dialect.new_floor`."""
+        return PostgreSQLFloor()
+
+    def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
+        """See `Dialect.look`."""
+        cursor.execute(_LOOK, floor.parameters() or NOTHING)
+        last, last_event, first, *seen = cursor.fetchone()
+        return Look(last or 0, last_event, first, Snapshot.of(*seen))
+
+    def last_waiting(self, cursor: CursorWrapper, floor: Floor) -> int | None:
+        """See `Dialect.last_waiting`."""
+        cursor.execute(f"{_WAITING} ORDER BY event_id DESC LIMIT 1", floor.parameters() or NOTHING)
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+    def waiting(self, cursor: CursorWrapper, floor: Floor) -> Waiting:
+        """See `Dialect.waiting`."""
+        age = "EXTRACT(EPOCH FROM clock_timestamp() - e.recorded_at)"
+
+        def queue(limit: int) -> str:
+            return f"{_WAITING} ORDER BY event_id LIMIT {limit:d}"
+
+        return self._count_waiting(cursor, queue, age, floor.parameters() or NOTHING)
+
+    def sequence(self, connection: BaseDatabaseWrapper, floor: Floor) -> Pass:
         """See `Dialect.sequence`."""
+        try:
+            return self._sequence(connection, floor)
+        except InternalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != _IDLE_TOO_LONG:
+                raise
+            # The connection is gone, and whoever knows what to do then expects to be told so.
+            raise OperationalError(*error.args) from error.__cause__
+
+    def _sequence(self, connection: BaseDatabaseWrapper, floor: Floor) -> Pass:
         is_outermost = not connection.in_atomic_block
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             if is_outermost and isolation_level(connection) != "READ_COMMITTED":
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             # Two statements: under READ COMMITTED the second one sees all that was committed before
             # the lock was ours, the last position above all.
-            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 0)", (POSITIONS,))
-            if not cursor.fetchone()[0]:
-                return False
-            cursor.execute(_SEQUENCE)
-            return bool(cursor.rowcount == SEQUENCE_AT_MOST)
+            if is_outermost:
+                limits = (f"{STATEMENT_SECONDS}s", f"{IDLE_SECONDS}s")
+                cursor.execute(_TRY_LOCK_WITH_LIMITS, limits)
+            else:
+                cursor.execute(f"SELECT {_TRY_LOCK}")
+            if not cursor.fetchone()[-1]:
+                return Pass.BUSY
+            cursor.execute(_SEQUENCE, floor.parameters() or NOTHING)
+            return Pass.MORE if cursor.rowcount == SEQUENCE_AT_MOST else Pass.DONE
+
+    def sequencer_holder(self, cursor: CursorWrapper) -> str:
+        """See `Dialect.sequencer_holder`."""
+        cursor.execute(_HOLDER)
+        row = cursor.fetchone()
+        if row is None:
+            return ""
+        number, name, state, seconds = row
+        about = [repr(name)] if name else []
+        if state:
+            about.append(f"{state} for {seconds:.0f} s")
+        in_brackets = f" ({', '.join(about)})" if about else ""
+        return (
+            f"The database's process {number}{in_brackets} holds the "
+            f"sequencer's lock and does not go on. End it: SELECT pg_terminate_backend({number})"
+        )
 
     def is_deadlock(self, error: OperationalError) -> bool:
         """See `Dialect.is_deadlock`."""

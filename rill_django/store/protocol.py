@@ -84,6 +84,26 @@ class NoPositionLeft(RillError):
         )
 
 
+class SequencerHeld(RillError, RuntimeError):
+    """Events are committed and have no position: somebody holds the sequencer's lock and does not go on.
+
+    Attributes:
+        seconds: how long was waited.
+        holder: who holds it, and how to end that; empty: the database does not say.
+    """
+
+    def __init__(self, seconds: float, holder: str) -> None:
+        self.seconds = seconds
+        self.holder = holder
+        super().__init__(
+            f"Committed events wait for their positions, and did so for {seconds:g} s. "
+            + (holder or "Somebody holds the sequencer's lock who cannot be seen from here.")
+        )
+
+    def __reduce__(self) -> tuple[type[SequencerHeld], tuple[float, str]]:
+        return type(self), (self.seconds, self.holder)
+
+
 class EventStore(Protocol):
     """A log of events, split into streams.
 
@@ -138,7 +158,17 @@ class EventStore(Protocol):
         """Return the version of the stream's last event; `EMPTY_STREAM` for none."""
 
     def head(self) -> int:
-        """Return the position of the last event in the log that has one; 0 for none."""
+        """Return the position of the last event that is committed by now; 0 for none.
+
+        Gives positions to committed events that have none yet, and waits for somebody else who is at it.
+        """
+
+    def sequence(self) -> int:
+        """Return the last position that there is; 0 for none. Waits for nobody.
+
+        Gives positions to committed events that have none yet, unless somebody else is at it. For those
+        who look again soon.
+        """
 
     def read(self) -> Reader:
         """Return a reader over the whole log, to be narrowed by its methods."""

@@ -18,9 +18,13 @@ from rill_django.store.dialect import (
     REFUSAL,
     UNSEQUENCED,
     Dialect,
+    Look,
+    Pass,
     Row,
+    Waiting,
     expected_versions,
 )
+from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 
 ROWS_PER_STATEMENT = 5_000
@@ -55,7 +59,6 @@ class SQLite(Dialect):
     """See `Dialect`."""
 
     vendor = "sqlite"
-    seconds_since = "(julianday('now') - julianday({})) * 86400"
     sequences_on_append = True
     appends_in_one_statement = False
     log_source = f"{POSITIONS} p CROSS JOIN {EVENTS} e ON e.id = p.event_id"
@@ -86,12 +89,36 @@ class SQLite(Dialect):
         cursor.execute(_POSITIONS, (cursor.lastrowid - len(rows),))
         return now
 
-    def sequence(self, connection: BaseDatabaseWrapper) -> bool:
+    def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
+        """See `Dialect.look`."""
+        cursor.execute(
+            f"SELECT (SELECT MAX(position) FROM {POSITIONS}), "
+            f"(SELECT MIN(event_id) FROM {UNSEQUENCED})"
+        )
+        last, first = cursor.fetchone()
+        return Look(last or 0, None, first)
+
+    def last_waiting(self, cursor: CursorWrapper, floor: Floor) -> int | None:
+        """See `Dialect.last_waiting`."""
+        cursor.execute(f"SELECT MAX(event_id) FROM {UNSEQUENCED}")
+        found: int | None = cursor.fetchone()[0]
+        return found
+
+    def waiting(self, cursor: CursorWrapper, floor: Floor) -> Waiting:
+        """See `Dialect.waiting`."""
+        age = "(julianday('now') - julianday(e.recorded_at)) * 86400"
+
+        def queue(limit: int) -> str:
+            return f"SELECT event_id FROM {UNSEQUENCED} ORDER BY event_id LIMIT {limit:d}"
+
+        return self._count_waiting(cursor, queue, age)
+
+    def sequence(self, connection: BaseDatabaseWrapper, floor: Floor) -> Pass:
         """Give positions to what others have queued: `append` leaves nothing to do."""
         with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
             cursor.execute(_POSITIONS_OF_QUEUED)
             cursor.execute(f"DELETE FROM {UNSEQUENCED}")
-        return False
+        return Pass.DONE
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Never: the statement that checks the version holds the only write lock."""

@@ -12,6 +12,7 @@ from rill_django.domain.codec import decode_events
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.store.pages import PAGE_BYTES
+from rill_django.store.protocol import SequencerHeld
 
 if TYPE_CHECKING:
     from rill_django.store.reader import Reader
@@ -26,7 +27,7 @@ class CaughtUp(NamedTuple):
     """Stands between events: everything up to this position has been given out.
 
     Attributes:
-        position: the log's head at that moment.
+        position: the log's head at that moment. All that was committed by then is up to it.
     """
 
     position: int
@@ -60,13 +61,19 @@ class Subscription:
     def __iter__(self) -> Iterator[RecordedEvent | CaughtUp]:
         said: int | None = None
         failures = 0
+        store = self._reader.store
+        passing: tuple[type[Exception], ...] = (*store.connection_errors, SequencerHeld)
         while not self._stopped.is_set():
             try:
-                head = self._reader.store.head()
+                reached = store.sequence()
                 reader = self._reader.after(self.position).limit(self._reader.page_size)
                 reader = reader.max_bytes(PAGE_BYTES)
                 page = list(reader.stored())
-            except self._reader.store.connection_errors as error:
+                is_end = reader.is_end(page)
+                # Whoever is just giving positions is waited for before it is said that all is given out.
+                is_as_said = not page and said is not None and reached <= said
+                head = reached if is_as_said or not is_end else store.head()
+            except passing as error:
                 failures += 1
                 self._wait_after(failures, error)
                 continue
@@ -77,9 +84,11 @@ class Subscription:
                         return
                     yield event
                 self.position = stored.position or self.position
-            if not reader.is_end(page):
+            if not is_end:
                 continue
-            self.position = max(self.position, head)
+            self.position = max(self.position, reached)
+            if head > self.position:
+                continue
             if said != self.position:
                 said = self.position
                 yield CaughtUp(said)

@@ -330,7 +330,7 @@ def test_an_old_event_in_the_queue_stops_nobody(caplog):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("work", ["verify", "head", "settle", "read", "status", "append"])
+@pytest.mark.parametrize("work", ["verify", "head", "sequence", "read", "status", "append"])
 def test_each_survives_it_by_itself(work):
     small_log()
     sql(
@@ -341,7 +341,7 @@ def test_each_survives_it_by_itself(work):
     {
         "verify": damage,
         "head": store.head,
-        "settle": store.settle,
+        "sequence": store.sequence,
         "read": lambda: list(store.read().stored()),
         "status": projection_statuses,
         "append": lambda: append("bank.Account/77", opened(77)),
@@ -356,7 +356,7 @@ def test_what_waits_without_an_event_stops_nobody():
     sql(f"INSERT INTO {UNSEQUENCED} (event_id) VALUES (999999999)")
     append("bank.Account/77", opened(77))
     store = DjangoEventStore()
-    store.settle()
+    store.head()
     append("bank.Account/78", opened(78))
     assert len(list(store.read().stored())) == 11
     assert damage().keys() == {Damage.LOST_EVENT}
@@ -373,8 +373,7 @@ def test_the_highest_position_stops_nobody_who_reads(caplog):
     assert store.head() == LAST_POSITION
     assert len(list(store.read().stored())) == 4
     assert projection_statuses()
-    with pytest.raises(NoPositionLeft, match="verify_events"):
-        store.settle()
+    assert store.sequence() == LAST_POSITION
     assert "there is none: somebody has written it by hand" in caplog.text
     assert damage().keys() == {Damage.HOLE}
     Position.objects.filter(position=LAST_POSITION).delete()
@@ -396,7 +395,7 @@ def test_a_position_that_lost_its_event_does_not_keep_new_ones_from_theirs():
     small_log(accounts=1)
     insert_position(999_999_999)
     append("bank.Account/8", opened(8))
-    assert DjangoEventStore().settle() == 5
+    assert DjangoEventStore().head() == 5
     assert damage().keys() == {Damage.LOST_EVENT}
 
 

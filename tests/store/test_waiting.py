@@ -36,7 +36,7 @@ def test_they_are_counted_and_the_oldest_has_an_age(monkeypatch):
         before = datetime.now(timezone.utc)
         store.append(STREAM, -1, new_events("a", "b"))
         store.append(STREAM, 1, new_events("c"))
-        assert store.head() == 0
+        assert store.sequence() == 0
         first = store.waiting()
         assert first.number == 3
         assert first.oldest_seconds > 0

@@ -1,10 +1,7 @@
 """What `DjangoEventStore` does for inline projections: work inside the append, and settled positions."""
 
-from threading import Event as Signal
-from threading import Thread
-
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from rill_django.domain.records import NewEvent
 from rill_django.models import Answer, Event
@@ -68,36 +65,3 @@ def test_it_is_not_called_for_nothing():
     with pytest.raises(WrongExpectedVersion):
         append(1, never)
     DjangoEventStore().append_all([Append("bank.Account/1", 1, [])], within=never)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_all_that_is_committed_is_settled_although_somebody_else_is_at_it():
-    store = DjangoEventStore()
-    append(1)
-    if connection.vendor == "sqlite":
-        assert store.settle() == 2
-        return
-    is_held, is_over = Signal(), Signal()
-
-    def hold():
-        # Somebody who gives positions, and takes his time.
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                lock = {
-                    "postgresql": "SELECT pg_advisory_xact_lock(hashtext('rill_django_position'), 0)",
-                    "mysql": "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')), 5)",
-                }
-                cursor.execute(lock[connection.vendor])
-                is_held.set()
-                is_over.wait(0.2)
-        finally:
-            connections.close_all()
-
-    holder = Thread(daemon=True, target=hold)
-    holder.start()
-    assert is_held.wait(20)
-    assert store.head() == 0
-    assert store.settle() == 2
-    holder.join()
-    append(2)
-    assert store.settle() == 4

@@ -20,6 +20,7 @@ from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
 from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import SequencerHeld
 
 LINES_AT_ONCE = 500
 
@@ -98,7 +99,10 @@ class Command(Interruptible, BaseCommand):
             until=options["until"],
             after=options["after"],
         )
-        export = Export(DjangoEventStore(), wanted)
+        try:
+            export = Export(DjangoEventStore(), wanted)
+        except SequencerHeld as error:
+            raise CommandError(str(error)) from error
         output: Path | None = options["output"]
         # Lines on a terminal are progress enough.
         quiet = options["verbosity"] == 0 or (output is None and self.stdout.isatty())

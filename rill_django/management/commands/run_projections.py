@@ -11,6 +11,8 @@ from rill_django.management.checking import check_log
 from rill_django.management.signals import Interruptible, stopped_by_signals
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.worker import ProjectionWorker
+from rill_django.stopping import Stop
+from rill_django.store.protocol import SequencerHeld
 
 
 class Command(Interruptible, BaseCommand):
@@ -62,7 +64,7 @@ class Command(Interruptible, BaseCommand):
         names = ", ".join(projection.name for projection in worker.projections)
         with stopped_by_signals() as stop:
             if options["once"]:
-                worker.run_until_caught_up(stop)
+                self._run_once(worker, stop)
             else:
                 self.stdout.write(f"Running {names}. Ctrl-C stops.")
                 worker.run(stop, poll_interval=options["poll_interval"])
@@ -74,6 +76,12 @@ class Command(Interruptible, BaseCommand):
             )
         if options["once"] and not stop.is_set():
             self.stdout.write(self.style.SUCCESS(f"Up to date: {names}"))
+
+    def _run_once(self, worker: ProjectionWorker, stop: Stop) -> None:
+        try:
+            worker.run_until_caught_up(stop)
+        except SequencerHeld as error:
+            raise CommandError(str(error)) from error
 
     def _serve_metrics(self, port: int) -> None:
         try:

@@ -16,6 +16,7 @@ from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
 from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import SequencerHeld
 
 
 class Command(Interruptible, BaseCommand):
@@ -49,6 +50,8 @@ class Command(Interruptible, BaseCommand):
                     workers=options["workers"],
                     progress=progress.advance_to if progress else lambda done, head: None,
                 )
+        except SequencerHeld as error:
+            raise CommandError(str(error)) from error
         except ImproperlyConfigured as error:
             raise CommandError(f"{error} Or leave --workers out.") from error
         except BrokenProcessPool as error:

@@ -170,7 +170,7 @@ def settled_head(using: str, store: EventStore, known: int = 0) -> int:
         return known
     assert isinstance(store, DjangoEventStore)
     with another_connection(using) as own, connection_instead(using, own):
-        return store.settle()
+        return store.head()
 
 
 def keep_commands_out(

@@ -40,7 +40,7 @@ from rill_django.projections.running import Progress
 from rill_django.projections.sessions import Session
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.protocol import EventStore
+from rill_django.store.protocol import EventStore, SequencerHeld
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -114,7 +114,7 @@ class Rebuild:
 
     def leave(self, error: BaseException | None = None) -> None:
         """Leave. What is built is removed if the error says that it is no good."""
-        kept = (RebuildInterrupted, ShareLost, OperationalError, InterfaceError)
+        kept = (RebuildInterrupted, ShareLost, SequencerHeld, OperationalError, InterfaceError)
         causes = (error, error and error.__cause__)  # A handler may have met it.
         if isinstance(error, Exception) and not any(isinstance(one, kept) for one in causes):
             self.abandon()
@@ -170,7 +170,7 @@ class Rebuild:
     def _step(self) -> bool:
         self.share_out(1)
         with self._place.connected():
-            head = self._store.head()
+            head = self._store.sequence()
             batch = self._read(self.position, head)
             if batch.end < head or len(batch.events) > FEW_EVENTS:
                 self._apply(batch, head)
@@ -188,9 +188,13 @@ class Rebuild:
     def run(self, stop: Stop | None = None) -> int:
         """Take all steps; return the position up to which the rows are built.
 
+        That is behind all events that are committed when it begins.
+
         Raises:
+            SequencerHeld: committed events get no position: somebody else is at it and does not go on.
             RebuildInterrupted: ``stop`` was set before the end.
         """
+        self._store.head()
         while not (stop and stop.is_set()):
             if not self.step():
                 return self.position

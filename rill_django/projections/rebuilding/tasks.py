@@ -21,8 +21,9 @@ from rill_django.projections.rebuilding.together import build_share
 from rill_django.projections.registry import current_projections
 from rill_django.projections.running import Progress
 from rill_django.stopping import Stop
+from rill_django.store.protocol import SequencerHeld
 
-_HARMLESS = (OperationalError, InterfaceError, RowsBesideLost)
+_HARMLESS = (OperationalError, InterfaceError, RowsBesideLost, SequencerHeld)
 """The database, or somebody else, came in between: nothing against what is built."""
 
 

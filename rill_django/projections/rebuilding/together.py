@@ -70,7 +70,7 @@ def build_together(
     from rill_django.projections.rebuilding.tasks import Task, perform_all
 
     projection = steps.projection
-    if DjangoEventStore().head() - steps.position < WORTH_SHARING:
+    if DjangoEventStore().sequence() - steps.position < WORTH_SHARING:
         return
     steps.share_out(workers)
     tasks = [
@@ -132,7 +132,7 @@ def build_share(
     session, position = projection.session(), -1
     size, seconds = batch_size or BATCH_SIZE, 0.0 if batch_size else STEP_SECONDS
     while True:
-        head = store.head()
+        head = store.sequence()
         with transaction.atomic(using=place.using):
             mark = bookmark.lock_share(share)
             if place.division() != shares.division:
