@@ -149,9 +149,10 @@ def verify(
 
     Raises:
         ImproperlyConfigured, BrokenProcessPool: see `in_processes`.
+        SequencerHeld: see `DjangoEventStore.head`.
     """
     try:
-        store.sequence()
+        store.head()
     except DatabaseError as error:
         if is_trouble_of_the_database(error, connection_of(store)):
             raise
