@@ -40,7 +40,9 @@ def _project_dispatcher() -> Dispatcher:
     settings = configuration()
     lifetime = timedelta(seconds=settings.idempotency_seconds)
     store, listeners = DjangoEventStore(answers_lifetime=lifetime), (fire_triggers,)
-    limits = Limits(settings.max_event_bytes, settings.max_events_per_commit)
+    limits = Limits(
+        settings.max_event_bytes, settings.max_events_per_commit, settings.max_commit_bytes
+    )
     inline = InlineProjections(store)
     repository = (
         CachingRepository(store, listeners, limits=limits, inline=inline, size=settings.cache_size)

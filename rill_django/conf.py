@@ -22,6 +22,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         batch_size: most events that a projection applies in one transaction.
         max_event_bytes: most bytes of one event's JSON, metadata included.
         max_events_per_commit: most events of one aggregate in one commit.
+        max_commit_bytes: most bytes of the events of one aggregate in one commit.
         idempotency_seconds: how long the answer to an idempotency key is remembered.
         unknown_events: what of the log no code has to know: ``"refuse"``: nothing; ``"ignore"``: anything, as
             in Rill/Wheel; or the names of event types and aggregate types that are passed over.
@@ -35,6 +36,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     batch_size: int = 10_000
     max_event_bytes: int = 1_000_000
     max_events_per_commit: int = 10_000
+    max_commit_bytes: int = 50_000_000
     idempotency_seconds: float = 7 * 24 * 3600.0
     unknown_events: Literal["refuse", "ignore"] | tuple[str, ...] = "refuse"
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
@@ -71,6 +73,7 @@ def configuration() -> Configuration:
     minimum |= {"HANDLER_TRIES": found.handler_tries - 1}
     minimum |= {"IDEMPOTENCY_SECONDS": found.idempotency_seconds - 1}
     minimum |= {"MAX_EVENT_BYTES": found.max_event_bytes - 1}
+    minimum |= {"MAX_COMMIT_BYTES": found.max_commit_bytes - 1}
     minimum |= {"MAX_EVENTS_PER_COMMIT": found.max_events_per_commit - 1}
     for name, value in minimum.items():
         if value < 0:

@@ -12,6 +12,7 @@ import msgspec
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import InvalidMessage
+from rill_django.domain.limits import Limits
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
@@ -34,6 +35,11 @@ class Dispatcher(Runtime):
     def __init__(self, repository: Repository, *, conflict_tries: int = 3) -> None:
         self.repository = repository
         self._conflict_tries = conflict_tries
+
+    @property
+    def limits(self) -> Limits:
+        """See `Runtime.limits`."""
+        return self.repository.limits
 
     def update(self, aggregate: A) -> A:
         """See `Repository.update`."""

@@ -11,11 +11,12 @@ from typing_extensions import Self
 
 from .conditions import check_postconditions, check_preconditions
 from .left_out import refuse_left_out
+from .limits import LOOK_FROM, Limits
 from .message_types import RESERVED, MessageType
 from .messages import CommandMessage, EventMessage, Message
 from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
-from .runtime import current
+from .runtime import current, current_or_none
 from .state import with_frozen_state
 
 if TYPE_CHECKING:
@@ -51,16 +52,22 @@ class EventType(MessageType, Generic[A, P]):
         Raises:
             InvalidMessage: a precondition does not hold.
             PostconditionFailed: a postcondition does not hold.
+            TooLarge: there are more new events than one commit may have.
         """
         arguments = self._arguments(message)
         check_preconditions(self._conditions.required, self.name, aggregate, arguments)
         applied = self._run(aggregate, arguments)
         self._refuse_misuse(aggregate, applied)
         check_postconditions(self._conditions.ensured, self.name, applied, arguments)
+        new_events = (*aggregate._new_events, message)
+        if len(new_events) >= LOOK_FROM:
+            runtime = current_or_none()
+            limits = Limits() if runtime is None else runtime.limits
+            limits.check_while_made(aggregate.stream, new_events)
         return with_frozen_state(
             msgspec.structs.replace(
                 applied,
-                _new_events=(*aggregate._new_events, message),
+                _new_events=new_events,
                 _evolved=aggregate._evolved,
             )
         )

@@ -17,6 +17,7 @@ from .errors import NoRuntime
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
+    from .limits import Limits
     from .messages import CommandMessage, EventMessage
     from .results import Ok, Rejected, Result
 
@@ -25,6 +26,10 @@ A = TypeVar("A", bound="Aggregate")
 
 class Runtime(Protocol):
     """Fetches aggregates and carries out command messages."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a single commit may be."""
 
     def update(self, aggregate: A) -> A:
         """Return the aggregate with all events applied that its stream has beyond its version."""
@@ -66,14 +71,19 @@ def set_default(runtime: Runtime | None) -> None:
     _default = runtime
 
 
+def current_or_none() -> Runtime | None:
+    """Return the runtime in use, if there is one."""
+    runtime = _current.get()
+    return _default if runtime is None else runtime
+
+
 def current() -> Runtime:
     """Return the runtime in use.
 
     Raises:
         NoRuntime: there is none.
     """
-    runtime = _current.get()
-    runtime = _default if runtime is None else runtime
+    runtime = current_or_none()
     if runtime is None:
         raise NoRuntime(
             "There is no repository to fetch from. Add 'rill_django' to INSTALLED_APPS and call "

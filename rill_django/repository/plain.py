@@ -12,6 +12,7 @@ from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events, encode_event, encode_metadata
 from rill_django.domain.errors import ConflictError, RejectedError
 from rill_django.domain.left_out import is_left_out, refuse_left_out
+from rill_django.domain.limits import Limits
 from rill_django.domain.messages import EventMessage
 from rill_django.domain.metadata import current_metadata
 from rill_django.domain.records import RecordedEvent, StoredEvent
@@ -19,7 +20,6 @@ from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.state import with_frozen_state
 from rill_django.repository.inline import Inline, Refused
-from rill_django.repository.limits import Limits
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
 from rill_django.store.read_only import refuse_commit_in_handler
 
@@ -71,7 +71,7 @@ class Repository:
         self.store = store
         self._inline = inline
         self._listeners = tuple(listeners)
-        self._limits = limits
+        self.limits = limits
 
     def get(self, aggregate: type[A], *keys: Any, **named_keys: Any) -> A:
         """Fetch by key. A stream with no events gives the empty aggregate.
@@ -97,10 +97,10 @@ class Repository:
         found = self.store.load_all([one.stream for one in empty])
         return [self._replayed(one.emptied(), found.get(one.stream, ())) for one in empty]
 
-    def _caught_up(self, aggregate: A) -> tuple[A, StoredEvent | None]:
-        """Return the aggregate up to date, and the last event that was read."""
+    def _caught_up(self, aggregate: A) -> tuple[A, Sequence[StoredEvent]]:
+        """Return the aggregate up to date, and the events that were read for it."""
         stored = self.store.load(aggregate.stream, aggregate.version + 1)
-        return self._replayed(aggregate, stored), stored[-1] if stored else None
+        return self._replayed(aggregate, stored), stored
 
     @staticmethod
     def _replayed(aggregate: A, stored: Sequence[StoredEvent]) -> A:
@@ -222,7 +222,7 @@ class Repository:
             )
             for message in aggregate.new_events
         ]
-        self._limits.check(aggregate.stream, events)
+        self.limits.check(aggregate.stream, events)
         return Append(aggregate.stream, aggregate.version, events)
 
     def _ok(self, aggregate: A, stored: Sequence[StoredEvent]) -> Ok[A]:
@@ -235,13 +235,13 @@ class Repository:
         is_upcast = any(registry.has_upcasters_for(event.type) for event in stored)
         if is_upcast and tuple(event.message for event in events) != aggregate.new_events:
             committed = self._before(committed)  # What it is whenever it is fetched.
-        self._committed(committed, stored[-1])
+        self._committed(committed, stored)
         if self._listeners:
             self.store.after_commit(lambda: self._tell(events))
         return Ok(committed, events)
 
-    def _committed(self, aggregate: Aggregate, last: StoredEvent) -> None:
-        """Take note of an aggregate whose events are stored, if maybe not committed yet."""
+    def _committed(self, aggregate: Aggregate, stored: Sequence[StoredEvent]) -> None:
+        """Take note of an aggregate whose last events are these, stored if maybe not committed yet."""
 
     def _tell(self, events: Sequence[RecordedEvent]) -> None:
         for listener in self._listeners:

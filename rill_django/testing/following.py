@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from django.db import connections, transaction
 
 from rill_django.domain.aggregates import Aggregate
+from rill_django.domain.limits import Limits
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.results import Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, current, use
@@ -32,6 +33,11 @@ class FollowedRuntime(Runtime):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    @property
+    def limits(self) -> Limits:
+        """See `Runtime`."""
+        return self._inner.limits
 
     def update(self, aggregate: A) -> A:
         """See `Runtime`."""

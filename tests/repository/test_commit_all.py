@@ -4,7 +4,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from rill_django import ConflictError, Ok, Rejected, metadata
+from rill_django import Aggregate, ConflictError, Ok, Rejected, command, event, key, metadata
+from rill_django.dispatch import Dispatcher
+from rill_django.domain.runtime import current, set_default, use
 from rill_django.repository import CachingRepository, Limits, Repository, TooLarge
 from rill_django.store.memory import MemoryEventStore
 from rill_django.store.orm import DjangoEventStore
@@ -88,6 +90,50 @@ def test_too_many_events_are_refused(store):
     with pytest.raises(TooLarge, match=r"3 events in one commit.*MAX_EVENTS_PER_COMMIT"):
         repository.commit(account.deposited(1))
     assert isinstance(repository.commit(account), Ok)
+
+
+class Endless(Aggregate, name="limits.Endless"):
+    number: str = key()
+
+    @event
+    def happened(self, text: str = "") -> None: ...
+
+    @command
+    def go_on(self, text: str) -> "Endless":
+        while True:
+            self = self.happened(text)
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "said"),
+    [
+        (Limits(events_per_commit=1_000), "", r"1,001 events .*MAX_EVENTS_PER_COMMIT"),
+        (Limits(event_bytes=1_000), "x" * 1_000, r"has 1,0\d\d bytes.*MAX_EVENT_BYTES"),
+        (Limits(commit_bytes=10_000_000), "x" * 100_000, r"12,80\d,\d+ bytes.*MAX_COMMIT_BYTES"),
+    ],
+)
+def test_limits_hold_while_a_command_makes_events(store, limits, text, said):
+    """Not at its commit alone: this one would never come so far."""
+    with use(Dispatcher(Repository(store, limits=limits))), pytest.raises(TooLarge, match=said):
+        Endless.go_on.transact("1", text=text)
+    assert store.head() == 0
+
+
+def test_limits_hold_where_there_is_no_repository():
+    default = current()
+    set_default(None)
+    try:
+        with pytest.raises(TooLarge, match=r"10,001 events"):
+            Endless("1").go_on("")
+    finally:
+        set_default(default)
+
+
+def test_all_events_of_a_commit_together_may_be_too_large(store):
+    repository = Repository(store, limits=Limits(commit_bytes=1_000))
+    with pytest.raises(TooLarge, match=r"1,[012]\d\d bytes.*MAX_COMMIT_BYTES.*Commit in between"):
+        repository.commit(Account("1").opened("x" * 500).opened("y" * 500))
+    assert store.head() == 0
 
 
 def test_an_event_that_is_too_large_is_refused(store):

@@ -5,13 +5,44 @@ from decimal import Decimal
 
 import pytest
 
-from rill_django import Conflict, InvalidMessage, Ok, UnreadableEvent, metadata
+from rill_django import (
+    Aggregate,
+    Conflict,
+    InvalidMessage,
+    Ok,
+    UnreadableEvent,
+    event,
+    key,
+    metadata,
+)
 from rill_django.domain.records import NewEvent
 from rill_django.repository import CachingRepository, Repository
 from rill_django.store.memory import MemoryEventStore
 from tests.bank.domain import Account
 
 NOW = datetime(2024, 2, 29, tzinfo=timezone.utc)
+
+
+class Letter(Aggregate, name="caching.Letter"):
+    """Its state grows with every event."""
+
+    number: str = key()
+    text: str = ""
+
+    @event
+    def written(self, text: str) -> "Letter":
+        return self.evolve(text=self.text + text)
+
+
+class Line(Aggregate, name="caching.Line"):
+    """Its state stays short."""
+
+    number: str = key()
+    length: int = 0
+
+    @event
+    def written(self, text: str) -> "Line":
+        return self.evolve(length=self.length + len(text))
 
 
 class CountingStore(MemoryEventStore):
@@ -188,6 +219,27 @@ class TestACachingRepository:
             repository.get(Account, number)
         assert len(repository) == 2
         assert store.loaded == [2, 2, 1, 2, 1, 2]
+
+    def test_keeps_only_so_many_bytes_of_state(self, store):
+        repository = CachingRepository(store, max_bytes=100_000)
+        for number in range(8):
+            repository.commit(Letter(str(number)).written("x" * 30_000))
+            assert len(repository) <= 3
+        # The state of these is short, however much has been written.
+        for number in range(30):
+            repository.commit(Line(str(number)).written("x" * 30_000))
+        assert len(repository) >= 30
+
+    def test_measures_a_state_again_as_it_grows(self, store):
+        repository = CachingRepository(store, max_bytes=100_000)
+        for _ in range(20):
+            repository.commit(repository.get(Letter, "1").written("x" * 1_500)).unwrap()
+            repository.commit(repository.get(Letter, "2").written("x" * 1_500)).unwrap()
+        assert len(repository) == 2
+        for _ in range(100):
+            repository.commit(repository.get(Letter, "1").written("x" * 1_500)).unwrap()
+        assert len(repository.get(Letter, "1").text) == 180_000
+        assert len(repository) == 1  # Too long by now to be kept; the other one still is.
 
     def test_of_no_size_keeps_nothing(self, store):
         repository = CachingRepository(store, size=0)
