@@ -21,6 +21,16 @@ Model = type[models.Model]
 class RowIsNotStored(RillError, TypeError):
     """A handler of a `RowProjection` tried to store, delete or load its row itself."""
 
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"A handler stores, deletes or loads its row of {model} itself. Set its fields, and leave the "
+            "rest to the projection, which writes all rows of a batch together; to delete it, return DELETE."
+        )
+
+    def __reduce__(self) -> tuple[type[RowIsNotStored], tuple[str]]:
+        return type(self), (self.model,)
+
 
 class HandlersRouter:
     """Answers for handlers at work.
@@ -59,11 +69,7 @@ def _refuse_row(model: Model, here: AtWork, hints: dict[str, Any]) -> None:
         return
     if any(one.related_model is model for one in model._meta.get_fields() if one.is_relation):
         return  # May be a look at another row of the same model, to which this one refers.
-    raise RowIsNotStored(
-        f"A handler of {here.projection.name} stores, deletes or loads its row of {model._meta.label} "
-        "itself. Set its fields, and leave the rest to the projection, which writes all rows of a batch "
-        "together; to delete it, return DELETE."
-    )
+    raise RowIsNotStored(model._meta.label)
 
 
 _in_front = HandlersRouter()

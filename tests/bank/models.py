@@ -1,6 +1,7 @@
 """Models of the bank's projections."""
 
 from django.db import models
+from django.utils.functional import cached_property
 
 
 class Balance(models.Model):
@@ -64,6 +65,46 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class Unlost(models.Manager):
+    """Hides what is lost."""
+
+    def get_queryset(self):
+        return super().get_queryset().exclude(state="lost")
+
+
+class Parcel(models.Model):
+    """A row with more than fields, and managers that hide some rows."""
+
+    kind = "parcel"
+
+    number = models.CharField(max_length=30, primary_key=True)
+    state = models.CharField(max_length=30, default="there")
+    weight = models.IntegerField(default=0)
+    inside = models.ForeignKey(
+        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="contents"
+    )
+
+    objects = Unlost()
+
+    class Meta:
+        base_manager_name = "objects"
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def grams(self) -> int:
+        return self.weight * 1000
+
+    @grams.setter
+    def grams(self, grams: int) -> None:
+        self.weight = grams // 1000
+
+    @cached_property
+    def label(self) -> str:
+        return f"{self.number}: {self.weight}"
 
 
 class Holder(models.Model):

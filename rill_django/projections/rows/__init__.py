@@ -10,6 +10,7 @@
 | `changes` | what a handler has changed in a row |
 | `asking` | statements of the author's, which see what the events before have done |
 | `claims` | which row in memory has or had which unique values |
+| `related` | other rows, which a handler reaches from its own |
 | `seen` | which keys may have rows, in a table that was empty |
 | `columns` | the columns of a table |
 | `settling` | values as the database will give them back |

@@ -12,6 +12,9 @@ from rill_django.projections.at_work import AtWork
 from rill_django.projections.handlers import handlers_at_work
 from rill_django.projections.projection import Projection
 
+_READING = ("SELECT", "SAVEPO", "RELEAS", "ROLLBA")
+"""How statements begin that change no rows."""
+
 
 class Asking:
     """Has rows in memory written before a statement that a projection's author has made.
@@ -23,8 +26,10 @@ class Asking:
 
     Attributes:
         is_reading_keys: key functions are at work, and not handlers.
-        keys_ask: key functions have made a statement.
-        has_asked: so has a handler, since this was last looked at.
+        has_asked: there was a statement since this was last looked at.
+        has_written: so it was, and it may have changed rows.
+        needs_single: keys and rows must not be read ahead for several events, as statements came up on
+            which they may depend.
     """
 
     def __init__(self, write: Callable[[], None]) -> None:
@@ -32,8 +37,9 @@ class Asking:
         self._here: AtWork | None = None
         self._failed: BaseException | None = None
         self.is_reading_keys = False
-        self.keys_ask = False
         self.has_asked = False
+        self.has_written = False
+        self.needs_single = False
 
     @contextmanager
     def at_work(self, projection: Projection, using: str) -> Iterator[AtWork]:
@@ -45,14 +51,17 @@ class Asking:
             yield self._here
 
     def _before_statement(
-        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
         here, is_reading_keys = self._here, self.is_reading_keys
         assert here is not None
         if here.row is None and not is_reading_keys:
             return execute(sql, params, many, context)  # It is the library's own.
-        self.keys_ask = self.keys_ask or is_reading_keys
         self.has_asked = True
+        if not (isinstance(sql, str) and sql.lstrip()[:6].upper() in _READING):
+            self.has_written = True
+        if is_reading_keys or self.has_written:
+            self.needs_single = True
         row, here.row, self.is_reading_keys = here.row, None, False
         try:
             self._write()

@@ -98,23 +98,29 @@ class RowBuffer(Session):
     # --- applying ----------------------------------------------------------------------------
 
     def _apply(self, events: Sequence[RecordedEvent]) -> None:
-        if not events:
-            return
-        read = None if self._asking.keys_ask else self._read_keys(events)
-        if read is not None:
-            self._apply_with(events, read)
-            return
-        # Which rows an event changes may depend on what those before it have made of them.
-        for event in events:
-            self._apply_with([event], self._read_keys([event]) or [()])
+        done = 0 if self._asking.needs_single else self._apply_some(events)
+        # Which rows an event changes, or what they are, may depend on statements at those before it.
+        for event in events[done:]:
+            self._apply_some([event])
 
-    def _apply_with(self, events: Sequence[RecordedEvent], read: Sequence[Sequence[Key]]) -> None:
+    def _apply_some(self, events: Sequence[RecordedEvent]) -> int:
+        """Apply events; return how many: fewer if it turns out that each has to be looked at by itself."""
+        if not events:
+            return 0
+        read = self._read_keys(events)
+        if read is None:
+            return 0
         self._prepare()
         self._load(set(chain.from_iterable(read)).difference(self._entries))
-        for event, keys in zip(events, read, strict=True):
+        for number, (event, keys) in enumerate(zip(events, read, strict=True), start=1):
             for key in keys:
                 self._handle(event, key)
+                if self._asking.has_written:
+                    self._begin_anew(keys)
+            if self._asking.needs_single and number < len(events):
+                return number
         self._forget_some()
+        return len(events)
 
     def _read_keys(self, events: Sequence[RecordedEvent]) -> list[Sequence[Key]] | None:
         """Return for each event which rows it changes; ``None``: that has to be asked one by one."""
@@ -126,12 +132,12 @@ class RowBuffer(Session):
             try:
                 found.append(readers[event.type](event))
             except Exception as error:
-                if asking.keys_ask and is_ahead:
+                if asking.needs_single and is_ahead:
                     break  # It may not fail when its turn comes.
                 raise HandlerFailed(self._projection.name, event, error) from error
         asking.is_reading_keys = False
         asking.raise_if_failed()
-        return None if asking.keys_ask and is_ahead else found
+        return None if asking.needs_single and is_ahead else found
 
     def _prepare(self) -> None:
         """Look at the table, now that it is known which fields identify a row."""
@@ -175,8 +181,17 @@ class RowBuffer(Session):
         self._load(unsure)
 
     def _forget_some(self) -> None:
-        if len(self._entries) <= self._max_rows:
-            return
+        if len(self._entries) > self._max_rows:
+            self._forget()
+
+    def _begin_anew(self, keys: Sequence[Key]) -> None:
+        """Load rows again, of which the author may have changed any, or made, past this buffer."""
+        self._asking.has_written = False
+        self._forget()
+        self._written = None
+        self._load(keys)
+
+    def _forget(self) -> None:
         self._write()
         if self._written is not None:
             self._written.update(self._entries)
@@ -208,6 +223,7 @@ class RowBuffer(Session):
         here = self._here
         assert here is not None
         handler = self._handlers[event.type]
+        self._changes.watch(row)
         try:
             here.row = row
             result = handler(self._projection, row, event)

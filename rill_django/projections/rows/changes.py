@@ -9,9 +9,11 @@ from operator import is_not
 from typing import Any
 
 from rill_django.domain.errors import RillError
+from rill_django.projections.routing import RowIsNotStored
 from rill_django.projections.rows.entries import Instance, Key, Values
 from rill_django.projections.rows.frozen import Frozen, freeze
 from rill_django.projections.rows.layout import Layout
+from rill_django.projections.rows.related import Related
 from rill_django.projections.rows.settling import UNSURE
 
 _OTHER_ATTRIBUTES = ("_state",)
@@ -39,6 +41,7 @@ class Changes:
         self._using = layout.using
         self._fixed = layout.fixed_indexes
         self._has_relations = layout.has_relations
+        self._related = Related()
         self._may_be_sure = not layout.has_generated
         self._numbers = range(len(layout.columns))
         # A new row lacks the generated ones. A row of such a model is looked at closely each time.
@@ -52,6 +55,11 @@ class Changes:
             for column, is_special in zip(layout.columns, are_special, strict=True)
         ]
         self._unknown = [i for i, column in enumerate(layout.columns) if not column.is_known]
+
+    def watch(self, row: Instance) -> None:
+        """Watch what a handler does that is about to get a row."""
+        if self._has_relations:
+            row._state.fields_cache = self._related
 
     def of(
         self,
@@ -77,13 +85,16 @@ class Changes:
         Raises:
             KeyError: an attribute has been deleted.
             KeyChanged: the row has another key.
+            OtherRowChanged: the handler has changed one to which this row refers.
+            RowIsNotStored: a new row has been stored by the handler.
             NoSuchField: the handler has set an attribute that the model does not have.
         """
         attributes = row.__dict__
         if len(attributes) > self._most_attributes:
             self._prune(row, others)
-        if self._has_relations and row._state.__dict__.get("fields_cache"):
-            row._state.fields_cache.clear()
+        if self._related:
+            self._related.refuse_changed()
+            self._related.clear()
         after = self._values_of(attributes)
         # Most handlers set few of many fields: the others are passed over without a step of Python.
         touched: Iterable[int] = compress(self._numbers, map(is_not, before, after))
@@ -108,6 +119,8 @@ class Changes:
                 changed.append(index)
         if is_new:
             state = row._state
+            if not state.adding:
+                raise RowIsNotStored(self._layout.model._meta.label)
             state.adding = False
             state.db = self._using
         elif not changed:
