@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from rill_django.domain.codec import decode_events
-from rill_django.domain.errors import UnreadableEvent
+from rill_django.domain.errors import InvalidMessage, UnreadableEvent
 from rill_django.domain.records import RecordedEvent, StoredEvent, UnknownEvent
 from rill_django.domain.registry import Registry
 from rill_django.domain.streams import stream_name
@@ -29,6 +29,8 @@ class ContentCheck:
         registry: today's types and upcasters.
         findings: where the damage is noted.
         noted: category and type of the events that the table of stored types has; ``None``: do not ask.
+        place: what the numbers are that stand in the place of positions.
+        is_strict: whether all values have to be such as today's code gives to new events.
     """
 
     def __init__(
@@ -36,7 +38,12 @@ class ContentCheck:
         registry: Registry,
         findings: Findings,
         noted: Collection[tuple[str, str]] | None = None,
+        *,
+        place: str = "position",
+        is_strict: bool = False,
     ) -> None:
+        self._is_strict = is_strict
+        self._kind_of_place = place
         self._registry = registry
         self._findings = findings
         self._noted = noted
@@ -70,7 +77,7 @@ class ContentCheck:
         assert event is not None
         at = event.position or 0
         identity = f"{event.stream}@{event.version}"
-        what = f"{_place(at)}, {identity} ({event.type}): {reason}"
+        what = f"{self._place(at)}, {identity} ({event.type}): {reason}"
         self._findings.note(Damage.UNREADABLE, at, what)
 
     def _with_sound_metadata(self, event: StoredEvent) -> StoredEvent:
@@ -96,6 +103,8 @@ class ContentCheck:
         is_unknown = isinstance(message, UnknownEvent)
         if is_unknown or category not in self._registry.aggregates:
             self._check_unknown(recorded, category)
+        if self._is_strict and not is_unknown:
+            self._check_values(recorded)
         # An upcaster may move an event to another type, or give its keys another form; then the
         # stream still has the old name, rightly.
         if is_unknown or recorded.type != event.type or event.type in self._renewed:
@@ -105,6 +114,14 @@ class ContentCheck:
         own = _stream_of(aggregate.type_name, *keys)
         if own != event.stream:
             self._note(Damage.WRONG_STREAM, event, f"{event.type} belongs to {own}")
+
+    def _check_values(self, recorded: RecordedEvent) -> None:
+        message = recorded.message
+        try:
+            message.definition.from_dict(message.to_dict())
+        except InvalidMessage as error:
+            what = f"today's code would refuse it: {error}"
+            self._note(Damage.UNREADABLE, recorded.stored, what)
 
     def _check_unknown(self, recorded: RecordedEvent, category: str) -> None:
         unknown = unknown_of_event(recorded, category, self._registry)
@@ -122,11 +139,10 @@ class ContentCheck:
 
     def _note(self, kind: Damage, event: StoredEvent, what: str) -> None:
         at = event.position or 0
-        self._findings.note(kind, at, f"{_place(at)}, {event.stream}@{event.version}: {what}")
+        self._findings.note(kind, at, f"{self._place(at)}, {event.stream}@{event.version}: {what}")
 
-
-def _place(position: int) -> str:
-    return f"position {position:,}"
+    def _place(self, number: int) -> str:
+        return f"{self._kind_of_place} {number:,}"
 
 
 # Events of one stream are often near each other. Typed, since 1 and True are equal.

@@ -11,6 +11,7 @@ from django.db.models import Max, Min
 
 from rill_django.domain.records import StoredEvent
 from rill_django.integrity.lines import DEFAULT_SOURCE, to_line
+from rill_django.integrity.trailer import Tally
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.reader import Reader
 from rill_django.store.tables import Position
@@ -73,7 +74,7 @@ class Export:
         return merge(*parts, key=lambda event: event.position or 0)
 
     def lines(self, source: str = DEFAULT_SOURCE) -> Iterator[tuple[int, bytes]]:
-        """Yield the events as lines, each with its position.
+        """Yield the events as lines, each with its position, and in the end the trailer.
 
         Args:
             source: where they come from: a URI or a path, as CloudEvents has it.
@@ -81,8 +82,12 @@ class Export:
         Raises:
             UnexportableEvent: data or metadata of an event have no canonical form.
         """
+        tally = Tally()
         for event in self.events():
-            yield event.position or 0, to_line(event, source)
+            line = to_line(event, source)
+            tally.add(line)
+            yield event.position or 0, line
+        yield self.upto, tally.trailer(source)
 
     def _reader(self) -> Reader:
         wanted = self._wanted

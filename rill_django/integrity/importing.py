@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from operator import attrgetter
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import NewEvent
 from rill_django.integrity.lines import Incoming, MalformedLine, from_line
 from rill_django.integrity.lookup import events_at, versions_of
+from rill_django.repository import Limits
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EMPTY_STREAM, Append, WrongExpectedVersion
+
+BATCH_BYTES = 4_000_000
+"""Most bytes of the lines that are stored in one transaction, but for the last one."""
 
 TRIES = 5
 """How often a batch is planned anew when others append to its streams meanwhile."""
@@ -112,6 +116,9 @@ class Import:
         batch_size: lines that are stored in one transaction.
         dry_run: check everything, store nothing.
         within: called in the transaction of every batch that appends something, behind the events.
+        look_at: called with every line and what was read from it.
+        repeated: called, in a dry run, with what an earlier batch would have stored, but may say otherwise.
+        most_bytes: of one event's data and metadata.
 
     Attributes:
         lines: read and done with so far.
@@ -126,11 +133,17 @@ class Import:
         batch_size: int = 1_000,
         dry_run: bool = False,
         within: Callable[[], object] = lambda: None,
+        look_at: Callable[[bytes, Incoming], object] = lambda line, one: None,
+        repeated: Callable[[Incoming], object] = lambda one: None,
+        most_bytes: int = Limits().event_bytes,
     ) -> None:
         self._store = store
         self._batch_size = batch_size
         self._dry_run = dry_run
         self._within = within
+        self._look_at = look_at
+        self._repeated = repeated
+        self._most_bytes = most_bytes
         self._imagined: dict[str, int] = {}
         self._looks_first = dry_run
         self.lines = self.imported = self.present = 0
@@ -142,14 +155,45 @@ class Import:
             ImportRefused: nothing of the batch was stored; the batches before it are.
         """
         numbered = enumerate(lines, start=1)
-        while part := list(islice(numbered, self._batch_size)):
-            batch = [_read(number, line) for number, line in part if not line.isspace()]
+        for number, batch in self._batches(numbered):
             if batch:
                 imported = self._import(batch)
                 self.imported += imported
                 self.present += len(batch) - imported
-            self.lines = part[-1][0]
+            self.lines = number
             yield self.lines
+
+    def _batches(
+        self, numbered: Iterable[tuple[int, bytes]]
+    ) -> Iterator[tuple[int, Sequence[Incoming]]]:
+        """Yield events, a few lines or bytes at a time, each time with the number of the last line."""
+        batch: list[Incoming] = []
+        number = lines = size = 0
+        for number, line in numbered:
+            lines += 1
+            size += len(line)
+            if not line.isspace():
+                batch.append(self._read(number, line))
+            if lines >= self._batch_size or size >= BATCH_BYTES:
+                yield number, batch
+                batch, lines, size = [], 0, 0
+        if lines:
+            yield number, batch
+
+    def _read(self, number: int, line: bytes) -> Incoming:
+        try:
+            one = from_line(line, number)
+        except MalformedLine as error:
+            raise ImportRefused(number, str(error)) from error
+        size = len(one.event.data) + len(one.event.metadata)
+        if size > self._most_bytes:
+            raise ImportRefused(
+                number,
+                f"{one.identity} has {size:,} bytes, and at most {self._most_bytes:,} are allowed "
+                "(RILL['MAX_EVENT_BYTES']). Allow more for this import: --max-event-bytes",
+            )
+        self._look_at(line, one)
+        return one
 
     def _import(self, batch: Sequence[Incoming]) -> int:
         # The append itself checks versions, so what is probably new need not be looked up before.
@@ -186,13 +230,8 @@ class Import:
         stored = events_at(self._store, there)
         for one in batch:
             imagined = self._imagined.get(one.stream, EMPTY_STREAM)
+            if one.version <= imagined and (one.stream, one.version) not in there:
+                self._repeated(one)
             if imagined > versions.get(one.stream, EMPTY_STREAM):
                 versions[one.stream] = imagined
         return plan(batch, versions, stored)
-
-
-def _read(number: int, line: bytes) -> Incoming:
-    try:
-        return from_line(line, number)
-    except MalformedLine as error:
-        raise ImportRefused(number, str(error)) from error

@@ -159,6 +159,10 @@ class Dialect:
         """Look at the last position and at what waits for one, in one small query."""
         raise NotImplementedError
 
+    def most_levels(self, connection: BaseDatabaseWrapper) -> int:
+        """Return how many objects and lists may be inside each other in a JSON column."""
+        return 900  # SQLite takes 1,000, PostgreSQL some thousands; and what decodes them, about 1,000.
+
     def leave_queue(self, cursor: CursorWrapper) -> int:
         """Take events out of the queue that have their positions already; return how many there were.
 

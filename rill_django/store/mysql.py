@@ -172,6 +172,10 @@ class MySQL(Dialect):
         """See `Dialect.sequencer_holder`."""
         return lock_holder(cursor)
 
+    def most_levels(self, connection: BaseDatabaseWrapper) -> int:
+        """See `Dialect.most_levels`."""
+        return 31 if getattr(connection, "mysql_is_mariadb", False) else 100
+
     def is_deadlock(self, error: OperationalError) -> bool:
         """See `Dialect.is_deadlock`."""
         return bool(error.args and error.args[0] == _DEADLOCK)

@@ -92,6 +92,11 @@ def export(**options):
     return out.getvalue()
 
 
+def exported_events(**options):
+    """What the command prints, without the trailer."""
+    return "".join(export(**options).splitlines(keepends=True)[:-1])
+
+
 def import_file(path, **options):
     out = StringIO()
     call_command("import_events", str(path), stdout=out, stderr=StringIO(), **options)

@@ -74,7 +74,7 @@ def test_a_log_goes_through_a_pipe_into_another_database_and_is_the_same_there(o
     append("bank.Account/%C3%A9", NewEvent("bank.Account.opened", awkward, b'{"n": 1E2}', NOON))
     append("bank.Account/%C3%A9", deposited("é", 5, NOON), at=0)
     expected = export()
-    assert len(expected.splitlines()) == 22
+    assert len(expected.splitlines()) == 22 + 1
 
     for said in ("22 events were imported; 0 were there", "0 events were imported; 22 were there"):
         with subprocess.Popen(**command("export_events"), stdout=subprocess.PIPE) as source:
@@ -89,18 +89,20 @@ def test_a_log_goes_through_a_pipe_into_another_database_and_is_the_same_there(o
     assert json.loads(checked.stdout)["events"] == 22
 
 
-def test_an_interrupted_import_is_run_again_as_it_is(other):
+def test_of_an_export_that_was_cut_nothing_is_stored(other):
     small_log(accounts=3, deposits=3)
     lines = export()
-    cut = lines[: len(lines) * 2 // 3].encode()
-    first = run("import_events", "-", "--batch-size", 2, url=other, input=cut)
-    assert first.returncode == 1
-    assert b"is not JSON: Input data was truncated" in first.stderr
-    assert b"Run the command again" in first.stderr
-    assert b"Traceback" not in first.stderr
-    half = run("export_events", url=other).stdout.decode()
-    assert lines.startswith(half)
-    assert 0 < len(half) < len(lines)
+    cut = lines[: len(lines) // 2].encode()
+    for input, said in (
+        (cut, b"is not JSON: Input data was truncated"),
+        (cut[: cut.rindex(b"\n") + 1], b"incomplete: 1 \xc3\x97 it is no complete export"),
+    ):
+        first = run("import_events", "-", "--batch-size", 2, url=other, input=input)
+        assert first.returncode == 1
+        assert said in first.stderr
+        assert b"Nothing was stored" in first.stderr
+        assert b"Traceback" not in first.stderr
+        assert len(run("export_events", url=other).stdout.splitlines()) == 1
     second = run("import_events", "-", url=other, input=lines.encode())
     assert second.returncode == 0
     assert run("export_events", url=other).stdout.decode() == lines

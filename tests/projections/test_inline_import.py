@@ -1,15 +1,13 @@
 """Inline projections and an import, which appends events without commands."""
 
-import sys
 from threading import Event as Signal
-from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
 from rill_django.domain.runtime import current
-from rill_django.integrity.importing import appends_of
+from rill_django.integrity.importing import Import, appends_of
 from rill_django.integrity.lines import from_line
 from rill_django.models import Checkpoint
 from rill_django.projections.inline.checkpoints import have_built_anew
@@ -39,13 +37,15 @@ def lines(tmp_path):
     call_command("export_events", output=file, verbosity=0)
     call_command("flush", interactive=False, verbosity=0)
     current().repository.clear()
-    return file.read_bytes().splitlines(keepends=True)
+    return file.read_bytes().splitlines(keepends=True)[:-1]
 
 
-def import_events(monkeypatch, lines):
-    """Import two lines at a time."""
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=lines))
-    call_command("import_events", "-", batch_size=2, verbosity=0)
+def import_events(lines):
+    """Import two lines at a time, as the command does; return the inline projections that lack them."""
+    store, lacking = DjangoEventStore(), set()
+    within = lambda: lacking.update(have_built_anew(store))  # noqa: E731
+    assert list(Import(store, batch_size=2, within=within).run(lines))
+    return lacking
 
 
 def test_what_is_imported_has_to_be_built(tmp_path, capsys):
@@ -68,7 +68,7 @@ def test_what_is_imported_has_to_be_built(tmp_path, capsys):
         assert [row.owner for row in Balance.objects.order_by("pk")] == ["Ann", "Bob"]
 
 
-def test_a_worker_builds_between_two_batches(monkeypatch, lines):
+def test_a_worker_builds_between_two_batches(lines):
     def slowly():
         for number, line in enumerate(lines):
             if number == 2:
@@ -78,24 +78,22 @@ def test_a_worker_builds_between_two_batches(monkeypatch, lines):
 
     with projections(balances) as (sums,):
         Account.open.transact("1", "Bob").unwrap()
-        import_events(monkeypatch, slowly())
+        import_events(slowly())
         assert Checkpoint.objects.get(name=sums.name).version == 0
         catch_up()
         assert Balance.objects.count() == 7
 
 
-def test_what_is_there_already_need_not_be_built(monkeypatch, lines, capsys):
+def test_what_is_there_already_need_not_be_built(lines):
     with projections(balances) as (sums,):
-        import_events(monkeypatch, iter(lines))
+        assert import_events(lines) == {sums.name}
         catch_up()
-        capsys.readouterr()
-        import_events(monkeypatch, iter(lines))
-        assert capsys.readouterr().err == ""
+        assert import_events(lines) == set()
         assert Checkpoint.objects.get(name=sums.name).version == 1
 
 
 @pytest.mark.parametrize("when", [0, 1, 2, 6])
-def test_the_first_command_comes_during_an_import(monkeypatch, lines, when):
+def test_the_first_command_comes_during_an_import(lines, when):
     def slowly():
         for number, line in enumerate([*lines, b"\n"]):
             if number == when:
@@ -103,7 +101,7 @@ def test_the_first_command_comes_during_an_import(monkeypatch, lines, when):
             yield line
 
     with projections(balances):
-        import_events(monkeypatch, slowly())
+        import_events(slowly())
         catch_up()
         assert Balance.objects.count() == 7
         Account.deposit.transact("1", 5).unwrap()

@@ -140,7 +140,7 @@ class Command(Interruptible, BaseCommand):
         write(b"".join(waiting))
         if progress is not None:
             progress.advance_to(export.upto - export.after, export.upto - export.after)
-        return number
+        return number - 1  # The last line is the trailer.
 
     @contextmanager
     def _writer(self, output: Path | None) -> Iterator[Callable[[bytes], object]]:
