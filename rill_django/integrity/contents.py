@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from rill_django.domain.errors import InvalidMessage, UnreadableEvent
 from rill_django.domain.records import RecordedEvent, StoredEvent, UnknownEvent
 from rill_django.domain.registry import Registry
 from rill_django.domain.streams import stream_name
+from rill_django.domain.times import moment_of, refuse_naive_in
 from rill_django.integrity.findings import Damage, Findings
 from rill_django.integrity.kinds import Unknown, unknown_of_event
 from rill_django.integrity.names import fault_of_stream, fault_of_type
@@ -93,6 +93,8 @@ class ContentCheck:
                 self._note(Damage.NOT_NOTED, event, f"{event.type} in streams of {category}")
         fault = _fault_of_metadata(event.metadata)
         if fault is None:
+            if self._is_strict:
+                self._check_time(event)
             return event
         self._note(Damage.METADATA, event, fault)
         return msgspec.structs.replace(event, metadata=b"{}")
@@ -114,6 +116,12 @@ class ContentCheck:
         own = _stream_of(aggregate.type_name, *keys)
         if own != event.stream:
             self._note(Damage.WRONG_STREAM, event, f"{event.type} belongs to {own}")
+
+    def _check_time(self, event: StoredEvent) -> None:
+        try:
+            refuse_naive_in(event.metadata)
+        except InvalidMessage as error:
+            self._note(Damage.METADATA, event, f"today's code would refuse them: {error}")
 
     def _check_values(self, recorded: RecordedEvent) -> None:
         message = recorded.message
@@ -160,11 +168,13 @@ def _fault_of_metadata(metadata: bytes) -> str | None:
 def _look_for_fault_of_metadata(metadata: bytes) -> str | None:
     try:
         found = _object.decode(metadata)
-        if "occurred_at" in found:
-            time = msgspec.convert(found["occurred_at"], datetime)
-            return None if time.tzinfo else "occurred_at has no time zone"
     except (ValueError, RecursionError) as error:
         return str(error)
+    try:
+        if found.get("occurred_at") is not None:
+            moment_of(found["occurred_at"])
+    except (ValueError, OverflowError) as error:
+        return f"occurred_at: {error}"
     return None
 
 

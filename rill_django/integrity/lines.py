@@ -12,9 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from rill_django.domain.errors import InvalidMessage
 from rill_django.domain.records import NewEvent, StoredEvent
-from rill_django.domain.times import refuse_naive_in
 from rill_django.integrity.canonical import canonical_object, has_nul
 from rill_django.integrity.names import fault_of_stream, fault_of_type
 
@@ -145,10 +143,6 @@ def from_line(line: bytes, number: int) -> Incoming:
     event = NewEvent(
         read.type, _object("data", read.data), _object("metadata", read.metadata), _time(read.time)
     )
-    try:
-        refuse_naive_in(event.metadata)
-    except InvalidMessage as error:
-        raise MalformedLine(f"{error.message_type}: {error.field} {error.reason}") from None
     return Incoming(number, read.subject, read.streamversion, event)
 
 

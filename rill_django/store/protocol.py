@@ -216,7 +216,8 @@ def refuse_contradictions(appends: Sequence[Append]) -> None:
     for append in appends:
         for event in append.events:
             refuse_naive(event.recorded_at, "recorded_at")
-            refuse_naive_in(event.metadata)
+            if event.recorded_at is None:  # Else it is history, and may be older than this rule.
+                refuse_naive_in(event.metadata)
         before = reached.get(append.stream)
         expected = append.expected_version
         if before is not None and expected not in (before, ExpectedVersion.ANY):

@@ -131,10 +131,14 @@ def test_examples_are_few_and_short_and_all_are_counted(registry):
     assert all(len(what) < 600 for _at, what in found.examples)
 
 
+def test_an_old_time_without_a_zone_is_no_damage(registry):
+    old = b'{"occurred_at":"2024-05-31T12:00:00"}'
+    assert check(registry, stored(1, "bank.Account/1", GOOD, metadata=old)).is_whole
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (b'{"occurred_at":"2024-05-31T12:00:00"}', "has no time zone"),
         (b'{"occurred_at":"yesterday"}', "Invalid RFC3339"),
         (b'{"occurred_at":7}', "Expected `datetime`"),
     ],

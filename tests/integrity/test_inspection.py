@@ -242,6 +242,11 @@ DEEP = '{"number":"1","owner":"Ann","x":' + "[" * LEVELS + "]" * LEVELS + "}"
         ),
         ("refused-values", line(1, metadata='{"occurred_at":"noon"}'), "Invalid RFC3339"),
         (
+            "refused-values",
+            line(1, metadata='{"occurred_at":"2024-05-31T12:00:00"}'),
+            "today's code would refuse them: metadata, field 'occurred_at'",
+        ),
+        (
             "wrong-streams",
             line(1, data={"number": "2", "owner": "Ann"}),
             "belongs to bank.Account/2",
