@@ -20,14 +20,17 @@ from typing import Any
 
 from .frozen import Leaves, frozen
 
-MOST_DIGITS = 1_000
-"""Digits that a number may have. A Decimal also lies within 10 to the power of plus and minus that."""
+DECIMAL_DIGITS = 100
+"""Digits that a Decimal may have. It also lies within 10 to the power of plus and minus that."""
 
-_LIMIT = 10**MOST_DIGITS
+INTEGER_DIGITS = 1_000
+"""Digits that an integer may have."""
+
+_LIMIT = 10**INTEGER_DIGITS
 _BOUNDS = Context(
-    prec=MOST_DIGITS,
-    Emax=MOST_DIGITS,
-    Emin=-MOST_DIGITS,
+    prec=DECIMAL_DIGITS,
+    Emax=DECIMAL_DIGITS,
+    Emin=-DECIMAL_DIGITS,
     traps=[Clamped, Inexact, InvalidOperation, Overflow, Rounded, Subnormal],
 )
 _WITHOUT_OFFSET = timedelta()
@@ -89,7 +92,7 @@ def whole(value: int) -> int:
     """Refuse what has more digits than anybody reads."""
     if -_LIMIT < value < _LIMIT:
         return value
-    raise Unstorable(f"a number has more than {MOST_DIGITS:,} digits")
+    raise Unstorable(f"an integer has more than {INTEGER_DIGITS:,} digits")
 
 
 def real(value: float) -> float:
@@ -107,7 +110,7 @@ def decimal(value: Decimal) -> Decimal:
         _BOUNDS.plus(value)
     except DecimalException:
         raise Unstorable(
-            f"a number has more than {MOST_DIGITS:,} digits, or is beyond 1E±{MOST_DIGITS:,}"
+            f"a decimal has more than {DECIMAL_DIGITS} digits, or is beyond 1E±{DECIMAL_DIGITS}"
         ) from None
     return value
 
