@@ -17,7 +17,7 @@ from .names import app_label_of, refuse_type_name
 from .parameters import Parameter
 from .payload import Payload, build_payload
 from .registry import current_registry
-from .state import describe_state, of_its_own, with_frozen_state
+from .state import BOOKKEEPING, describe_state, of_its_own, with_frozen_state
 from .streams import MAX_STREAM_LENGTH
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class AggregateMeta(msgspec.StructMeta):
     _key_conditions: tuple[Condition, ...]
     _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
     _ignored_types: frozenset[str]
+    _fixed_fields: frozenset[str]
     _state_fields: tuple[str, ...]
     _state_of: Callable[[Any], tuple[Any, ...]]
     _has_loose_defaults: bool
@@ -119,6 +120,7 @@ class AggregateMeta(msgspec.StructMeta):
         cls._key_payload = build_payload(
             cls.__name__, cls._key_parameters, Message, where=where, module=cls.__module__
         )
+        cls._fixed_fields = frozenset((*cls._key_names, *BOOKKEEPING))
         cls._state_fields, cls._state_of, cls._has_loose_defaults = describe_state(cls)
         aggregate = cast("type[Aggregate]", cls)
         for member, definition in cls._definitions.items():

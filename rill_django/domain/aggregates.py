@@ -103,15 +103,13 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         Raises:
             TypeError: a field does not exist, or is a key property.
         """
-        keys = type(self).key_names()
-        if not changes.keys().isdisjoint(keys):
-            raise TypeError(
-                f"{type(self).__name__}: key properties never change: {', '.join(keys)}"
-            )
-        if not changes.keys().isdisjoint(BOOKKEEPING):
-            raise TypeError(f"{type(self).__name__}: {', '.join(BOOKKEEPING)} follow the events")
-        changes["_evolved"] = True
-        return msgspec.structs.replace(self, **changes)
+        cls = type(self)
+        if not changes.keys().isdisjoint(cls._fixed_fields):
+            keys = cls.key_names()
+            if not changes.keys().isdisjoint(keys):
+                raise TypeError(f"{cls.__name__}: key properties never change: {', '.join(keys)}")
+            raise TypeError(f"{cls.__name__}: {', '.join(BOOKKEEPING)} follow the events")
+        return msgspec.structs.replace(self, _evolved=True, **changes)
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""

@@ -25,21 +25,19 @@ def describe_state(
     aggregate: AggregateMeta,
 ) -> tuple[tuple[str, ...], Callable[[Aggregate], tuple[Any, ...]], bool]:
     """Return the fields that events change, what reads them all, and whether a default has to be frozen."""
-    kept = (*aggregate.key_names(), *BOOKKEEPING)
-    fields = [
-        one
-        for one in msgspec.structs.fields(cast("type[Aggregate]", aggregate))
-        if one.name not in kept
-    ]
+    every = msgspec.structs.fields(cast("type[Aggregate]", aggregate))
+    fields = [one for one in every if one.name not in aggregate._fixed_fields]
     names = tuple(one.name for one in fields)
-    if len(names) > 1:
-        read: Callable[[Aggregate], tuple[Any, ...]] = attrgetter(*names)
-    else:
+    return names, _reader(names), any(map(_is_loose, fields))
 
-        def read(aggregate: Aggregate) -> tuple[Any, ...]:
-            return tuple(getattr(aggregate, name) for name in names)
 
-    return names, read, any(map(_is_loose, fields))
+def _reader(names: tuple[str, ...]) -> Callable[[Aggregate], tuple[Any, ...]]:
+    if not names:
+        return lambda aggregate: ()
+    read = attrgetter(*names)
+    if len(names) == 1:
+        return lambda aggregate: (read(aggregate),)
+    return read
 
 
 def _is_loose(field: msgspec.structs.FieldInfo) -> bool:
@@ -51,9 +49,14 @@ def _is_loose(field: msgspec.structs.FieldInfo) -> bool:
 
 def with_frozen_state(aggregate: A) -> A:
     """Return the aggregate with the containers in its fields frozen; itself if there is nothing to do."""
+    for value in type(aggregate)._state_of(aggregate):
+        if type(value) not in ATOMS:
+            return _frozen(aggregate)
+    return aggregate  # Nearly always.
+
+
+def _frozen(aggregate: A) -> A:
     state = type(aggregate)._state_of(aggregate)
-    if ATOMS.issuperset(map(type, state)):  # Nearly always.
-        return aggregate
     changed = {
         name: after
         for name, before in zip(type(aggregate)._state_fields, state)  # noqa: B905 - same length
