@@ -12,6 +12,7 @@ import msgspec
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import InvalidMessage
+from rill_django.domain.frozen import frozen
 from rill_django.domain.limits import Limits
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
@@ -137,7 +138,7 @@ class Dispatcher(Runtime):
         aggregate = replay(empty, decode_events(stored, current_registry()))
         aggregate = msgspec.structs.replace(aggregate, _version=known.version)
         if known.reason is not None:
-            return Rejected(known.reason, known.data, aggregate)
+            return Rejected(known.reason, frozen(known.data), aggregate)
         first = known.version + 1 - known.events
         return Ok(aggregate, tuple(decode_events(stored[first:], current_registry())))
 

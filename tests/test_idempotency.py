@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
-from rill_django import Conflict, Ok, Rejected
+from rill_django import Aggregate, Conflict, InvalidMessage, Ok, Rejected, command, key
 from rill_django.dispatch import Dispatcher
 from rill_django.models import Answer
 from rill_django.repository import Repository
@@ -142,3 +142,34 @@ def test_answers_in_memory_are_forgotten_too():
         assert answers.claim("k", "c") is None
         answers.answer("k", b"x")
         assert answers.claim("k", "another") is None
+
+
+class Scales(Aggregate, name="tests.Scales"):
+    """Says of a weight what may be no number."""
+
+    number: str = key()
+
+    @command
+    def weigh(self, by: int):
+        weights = [Decimal(5) / by] if by else [Decimal("Infinity")]
+        return self.reject("too-heavy", weights=weights)
+
+
+class TestTheDataOfARejection:
+    @pytest.mark.parametrize("repeats", [1, 2])
+    def test_that_cannot_be_stored_is_an_error_each_time(self, dispatcher, repeats):
+        message = Scales.weigh.message("1", 0)
+        for _ in range(repeats):
+            with pytest.raises(InvalidMessage, match=r"rejection, field 'weights\[0\]': .* finite"):
+                dispatcher.transact(message, idempotency_key="k")
+        assert dispatcher.transact(Scales.weigh.message("1", 2), idempotency_key="k") is not None
+
+    def test_is_changed_by_nobody(self, dispatcher):
+        message = Scales.weigh.message("1", 1)
+        for _ in range(2):
+            rejected = dispatcher.transact(message, idempotency_key="k")
+            with pytest.raises(TypeError, match="never change"):
+                rejected.data["weights"].clear()
+            with pytest.raises(TypeError, match="never change"):
+                rejected.data.clear()
+            assert [Decimal(one) for one in rejected.data["weights"]] == [5]

@@ -214,9 +214,7 @@ class TestConfirmation:
     def test_twice_by_the_owner_changes_nothing(self):
         given(OWNED_BY_ANN).when(EmailOwnership.confirm, "ann", "ann's secret").then()
 
-    @pytest.mark.parametrize(
-        "secret", ["", "wrong", ANNS_CLAIM[2], "bob's secret", "sécret", "\ud800"]
-    )
+    @pytest.mark.parametrize("secret", ["", "wrong", ANNS_CLAIM[2], "bob's secret", "sécret"])
     def test_with_a_wrong_secret_is_rejected(self, secret):
         given(CLAIMED_BY_BOTH).when(EmailOwnership.confirm, "ann", secret).then_rejected(
             "wrong-secret"
