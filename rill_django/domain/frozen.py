@@ -169,12 +169,12 @@ def frozen(value: Any, leaves: Leaves = _AS_IT_IS, *, ordered: bool = False) -> 
     leaf = leaves.get(kind)
     if leaf is not None:
         return leaf(value)
-    if kind in ATOMS:
+    if kind in ATOMS or (kind in _FROZEN and not leaves):
         return value
     freeze = _CONTAINERS.get(kind)
     if freeze is not None:
         return freeze(value, leaves, ordered)
-    if isinstance(value, Enum) or kind in _FROZEN:
+    if isinstance(value, Enum):
         return value
     if isinstance(value, tuple) and hasattr(kind, "_make"):
         return kind._make([frozen(one, leaves, ordered=ordered) for one in value])
@@ -275,6 +275,10 @@ _CONTAINERS: dict[type, Callable[[Any, Leaves, bool], Any]] = {
     dict: _dict,
     set: _set,
     frozenset: _frozenset,
+    FrozenList: _list,
+    FrozenDict: _dict,
+    FrozenSet: _set,
+    OrderedFrozenSet: _frozenset,
 }
 _FROZEN = frozenset((FrozenList, FrozenDict, FrozenSet, OrderedFrozenSet))
 _fields_of: dict[type, tuple[str, ...] | None] = {}

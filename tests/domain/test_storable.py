@@ -14,7 +14,14 @@ import pytest
 
 from rill_django import Aggregate, DefinitionError, InvalidMessage, event, key
 from rill_django.domain.codec import encode_event
-from rill_django.domain.storable import DECIMAL_DIGITS, INTEGER_DIGITS
+from rill_django.domain.frozen import frozen
+from rill_django.domain.storable import (
+    DECIMAL_DIGITS,
+    INTEGER_DIGITS,
+    Unstorable,
+    place_in,
+    settled,
+)
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 PLUS_ONE = timezone(timedelta(hours=1))
@@ -441,3 +448,11 @@ class TestJSON:
         with pytest.raises(InvalidMessage, match=reason) as caught:
             thing(Decimal).acted.from_json(data)
         assert caught.value.field == field
+
+
+@pytest.mark.parametrize("wrap", [list, tuple, lambda one: {"a": one[0]}, frozenset])
+def test_what_is_frozen_already_is_looked_into(wrap):
+    value = frozen(wrap([INFINITY]))
+    with pytest.raises(Unstorable, match="finite"):
+        settled(value)
+    assert place_in(value) in ("[0]", "[...]")
