@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_origin
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -294,14 +294,15 @@ def _fields(kind: type) -> tuple[str, ...] | None:
 
 def frozen_fields(kind: type) -> tuple[str, ...] | None:
     """Return the fields of a frozen struct, dataclass or attrs class; ``None``: it is something else."""
+    cls: Any = get_origin(kind) or kind  # Box[int] is a Box.
     names: tuple[str, ...] | None = None
-    if issubclass(kind, msgspec.Struct):
-        names = kind.__struct_fields__ if kind.__struct_config__.frozen else None
-    elif hasattr(kind, "__dataclass_params__"):
-        if kind.__dataclass_params__.frozen:
-            names = tuple(one.name for one in dataclasses.fields(kind))  # type: ignore[arg-type]
-    elif getattr(kind.__setattr__, "__name__", "") == "_frozen_setattrs":
-        names = tuple(one.name for one in kind.__attrs_attrs__)  # type: ignore[attr-defined]
+    if issubclass(cls, msgspec.Struct):
+        names = cls.__struct_fields__ if cls.__struct_config__.frozen else None
+    elif hasattr(cls, "__dataclass_params__"):
+        if cls.__dataclass_params__.frozen:
+            names = tuple(one.name for one in dataclasses.fields(cls))
+    elif getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs":
+        names = tuple(one.name for one in cls.__attrs_attrs__)
     return names
 
 

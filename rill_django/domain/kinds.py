@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -148,13 +148,13 @@ def _fault(kind: inspect.Type) -> str | None:
     if isinstance(kind, (inspect.RawType, inspect.ExtType)):
         return "raw bytes come back in another form from some databases; write Any"
     if isinstance(kind, (inspect.ByteArrayType, inspect.MemoryViewType)):
-        return "an event's bytes never change; write bytes"
+        return "bytes of a message never change; write bytes"
     if isinstance(kind, inspect.StructType) and hasattr(kind.cls, "key_names"):
         return f"{kind.cls.__name__} is an aggregate, which messages refer to by its key properties"
     if isinstance(kind, (inspect.StructType, inspect.DataclassType)):
-        name = kind.cls.__name__
+        name = (get_origin(kind.cls) or kind.cls).__name__
         if frozen_fields(kind.cls) is None:
-            return f"{name} can be changed, and events never change; add frozen=True to {name}"
+            return f"{name} can be changed, and messages never change; add frozen=True to {name}"
     if isinstance(kind, inspect.DictType):
         for one in _alternatives(kind.key_type):
             if not isinstance(one, _KEYS):
@@ -181,7 +181,8 @@ def _has_code(kind: inspect.Type) -> bool:
     if isinstance(kind, inspect.EnumType):
         return kind.cls._missing_.__func__ is not Enum._missing_.__func__  # type: ignore[attr-defined]
     if isinstance(kind, (inspect.StructType, inspect.DataclassType)):
-        return hasattr(kind.cls, "__post_init__") or hasattr(kind.cls, "__attrs_post_init__")
+        cls = get_origin(kind.cls) or kind.cls
+        return hasattr(cls, "__post_init__") or hasattr(cls, "__attrs_post_init__")
     return False
 
 

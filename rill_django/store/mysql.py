@@ -27,8 +27,8 @@ from rill_django.store.dialect import (
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 from rill_django.store.mysql_floor import LAST_POSITION, QUEUE_SECONDS, SEEN, Known, MySQLFloor
+from rill_django.store.mysql_json import refuse_unfit
 from rill_django.store.mysql_lock import having_lock, lock_holder
-from rill_django.store.mysql_numbers import refuse_wide_integers
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 1_000
@@ -91,8 +91,7 @@ class MySQL(Dialect):
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""
-        if not cursor.db.mysql_is_mariadb:
-            refuse_wide_integers(rows)
+        refuse_unfit(rows, is_mariadb=cursor.db.mysql_is_mariadb)
         expected = expected_versions(rows)
         actual = self.versions(cursor, list(expected))
         if any(actual.get(stream, -1) != version for stream, version in expected.items()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import count
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,6 +23,7 @@ from rill_django.domain.storable import (
     settled,
 )
 
+T = TypeVar("T")
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 PLUS_ONE = timezone(timedelta(hours=1))
 
@@ -58,6 +59,15 @@ class Counted(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "number", self.number + 1)
+
+
+class Box(msgspec.Struct, Generic[T], frozen=True):
+    inside: T
+
+
+@dataclass(frozen=True)
+class Pile(Generic[T]):
+    parts: list[T]
 
 
 class Rights(enum.Flag):
@@ -290,6 +300,8 @@ class TestIsSettled:
             (int | float, 1e22, 1e22),
             (int | float, 5.0, 5.0),
             (str, "e\u0301", "e\u0301"),
+            (Box[list[Decimal]], Box([Decimal(1)]), Box([Decimal(1)])),
+            (list[Pile[float]], [Pile([-0.0])], [Pile([0.0])]),
             (Trimmed, {"text": " a "}, Trimmed("a")),
             (Rights, Rights.READ | Rights.WRITE, Rights.READ | Rights.WRITE),
             (Literal[1, "a"], 1, 1),
