@@ -3,8 +3,9 @@
 import tracemalloc
 
 import pytest
+from django.db.models.functions import Length
 
-from rill_django import Aggregate, Projection, event, key, on
+from rill_django import Aggregate, Projection, RowProjection, event, key, on
 from rill_django.projections.batches import read_batch
 from rill_django.projections.rebuild import rebuild
 from rill_django.projections.rebuilding.verification import verify
@@ -14,12 +15,12 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.store.pages import PAGE_BYTES
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
-from tests.bank.models import AuditLine
+from tests.bank.models import AuditLine, Sample
 
 LONG = 900_000
 """Bytes of a payload; a megabyte is allowed by default."""
 
-LETTERS = 40
+LETTERS = 60
 
 
 class Letter(Aggregate, name="batches.Letter"):
@@ -31,7 +32,7 @@ class Letter(Aggregate, name="batches.Letter"):
 
 @pytest.fixture
 def letters():
-    """More than thirty megabytes, of texts that a database compresses to a hundredth."""
+    """More than fifty megabytes, of texts that a database compresses to a hundredth."""
     with isolated_projections():
 
         class Letters(Projection):
@@ -89,6 +90,57 @@ class TestLongPayloads:
 
         assert peak_of(read) < 8 * PAGE_BYTES
         assert peak_of(follow) < 8 * PAGE_BYTES
+
+
+class Page(Aggregate, name="batches.Page"):
+    number: str = key()
+
+    @event
+    def written(self, text: str) -> None: ...
+
+    @event
+    def seen(self) -> None: ...
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLongRows:
+    """What rows hold is bounded as well, for they outlive the events that made them."""
+
+    @pytest.fixture(autouse=True)
+    def pages(self):
+        with isolated_projections():
+
+            class Pages(RowProjection):
+                model = Sample
+                key = "number"
+
+                @on(Page.written)
+                def written(self, row, event):
+                    row.trace = event.text
+
+                @on(Page.seen)
+                def seen(self, row, event):
+                    row.count += 1
+
+            yield Pages
+
+    @pytest.fixture(params=["catch up", "rebuild"])
+    def work(self, request, pages):
+        return catch_up if request.param == "catch up" else lambda: rebuild(pages())
+
+    def test_a_worker_and_a_rebuild_hold_few_of_them(self, work):
+        repository = Repository(DjangoEventStore())
+        for number in range(LETTERS):
+            repository.commit(Page(str(number)).written("x" * LONG)).unwrap()
+        assert peak_of(work) < 12 * PAGE_BYTES
+        assert Sample.objects.count() == LETTERS
+        # The events that change them now are short.
+        for _ in range(2):
+            for number in range(LETTERS):
+                repository.commit(repository.get(Page, str(number)).seen()).unwrap()
+        assert peak_of(work) < 12 * PAGE_BYTES
+        counts = Sample.objects.annotate(length=Length("trace")).values_list("count", "length")
+        assert set(counts) == {(2, LONG)}
 
 
 @pytest.mark.django_db

@@ -20,6 +20,7 @@ from rill_django.projections.rows.claims import Claims
 from rill_django.projections.rows.entries import Entry, Key, Values
 from rill_django.projections.rows.keys import RowKeys
 from rill_django.projections.rows.seen import SeenKeys
+from rill_django.projections.rows.sizes import Sizes
 from rill_django.projections.sessions import Session
 
 Handler = Callable[..., Any]
@@ -111,16 +112,20 @@ class RowBuffer(Session):
         if read is None:
             return 0
         self._prepare()
-        self._load(set(chain.from_iterable(read)).difference(self._entries))
-        for number, (event, keys) in enumerate(zip(events, read, strict=True), start=1):
-            for key in keys:
-                self._handle(event, key)
-                if self._asking.has_written:
-                    self._begin_anew(keys)
-            if self._asking.needs_single and number < len(events):
-                return number
-        self._forget_some()
-        return len(events)
+        done = 0
+        for some in self._sizes.slices(read):
+            self._load(set(chain.from_iterable(read[some])).difference(self._entries))
+            for event, keys in zip(events[some], read[some], strict=True):
+                for key in keys:
+                    self._handle(event, key)
+                    if self._asking.has_written:
+                        self._begin_anew(keys)
+                done += 1
+                if self._asking.needs_single and done < len(events):
+                    return done
+            self._sizes.note_events(events[some])
+            self._forget_some()
+        return done
 
     def _read_keys(self, events: Sequence[RecordedEvent]) -> list[Sequence[Key]] | None:
         """Return for each event which rows it changes; ``None``: that has to be asked one by one."""
@@ -147,6 +152,7 @@ class RowBuffer(Session):
         self._table = self._keys.table
         self._instances = self._table.instances
         self._changes = Changes(self._table.layout)
+        self._sizes = Sizes(self._table.layout)
         uniqueness = self._table.layout.uniqueness
         if uniqueness.sets or uniqueness.opaque:
             self._claims = Claims(uniqueness.sets)
@@ -160,15 +166,18 @@ class RowBuffer(Session):
         if not keys:
             return
         asked = set(keys)
+        loaded = []
         for key, row, values in self._table.load(keys, lock=self._is_shared):
             if key not in asked and not self._is_shared:
                 self._suspects |= asked
             self._entries[key] = Entry(key, row, values, values)
+            loaded.append(values)
             if self._claims is not None:
                 if self._claims.are_taken(key, values):
                     # Somebody in memory has a value that is still this row's: let the database say so.
                     self._write()
                 self._claims.add(key, values, are_stored=True)
+        self._sizes.note_loaded(loaded)
 
     def _load_unsure(self) -> None:
         """Write the rows of which only the database knows how they look, and load them again."""
@@ -181,7 +190,7 @@ class RowBuffer(Session):
         self._load(unsure)
 
     def _forget_some(self) -> None:
-        if len(self._entries) > self._max_rows:
+        if len(self._entries) > self._max_rows or self._sizes.are_large(self._entries.values()):
             self._forget()
 
     def _begin_anew(self, keys: Sequence[Key]) -> None:
@@ -196,6 +205,7 @@ class RowBuffer(Session):
         if self._written is not None:
             self._written.update(self._entries)
         self._entries.clear()
+        self._sizes.total = 0
         if self._claims is not None:
             self._claims.clear()
 
