@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from rill_django.integrity.findings import Damage, Findings
-from rill_django.integrity.reading import connection_of, is_trouble_of_the_database
+from rill_django.integrity.reading import connection_of, is_trouble_of_the_database, read
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Answer
 
@@ -35,7 +36,11 @@ def check_answers(store: DjangoEventStore, findings: Findings) -> None:
     after: str | None = None
     while True:
         left = answers if after is None else answers.filter(key__gt=after)
-        keys = list(left.values_list("key", flat=True)[:AT_ONCE])
+        some = left.values_list("key", flat=True)[:AT_ONCE]
+        keys: list[str] | None = read(partial(list, some), None, store)
+        if keys is None:
+            findings.note(Damage.ANSWER, 0, f"a key behind {repr(after)[:200]} cannot be read")
+            return
         for key in keys:
             faults = "; ".join(_faults(store, key))
             if faults:
@@ -66,8 +71,10 @@ def _faults(store: DjangoEventStore, key: str) -> Iterator[str]:
 
 
 def _fault_of_answer(answer: Any) -> str | None:
+    if not isinstance(answer, (bytes, bytearray, memoryview)):
+        return f"its answer cannot be read: it is {repr(answer)[:100]}"
     try:
         _decoder.decode(bytes(answer))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return f"its answer cannot be read: {error}"
     return None

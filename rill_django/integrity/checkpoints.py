@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -10,10 +12,11 @@ from django.db import connections, router
 from django.db.models import Max
 
 from rill_django.integrity.findings import Damage, Findings
+from rill_django.integrity.reading import read
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Position
 
-_COLUMNS = ("name", "partition", "partitions", "position", "state")
+_COLUMNS = ("name", "partition", "partitions", "position", "state", "updated_at")
 _STATES = ("running", "stopped")
 
 
@@ -26,10 +29,18 @@ def check_checkpoints(store: DjangoEventStore, findings: Findings) -> None:
             continue
         if model._meta.db_table not in connections[using].introspection.table_names():
             continue
-        rows = list(model.objects.using(using).order_by("pk").values(*_COLUMNS))
+        checkpoints = model.objects.using(using).order_by("pk")
+        rows = [
+            read(partial(checkpoints.values(*_COLUMNS).get, pk=key), {"pk": key}, store)
+            for key in checkpoints.values_list("pk", flat=True)
+        ]
         # Behind the checkpoints, which move on meanwhile.
         head = Position.objects.using(store.using).aggregate(head=Max("position"))["head"] or 0
         for row in rows:
+            if "name" not in row:
+                what = f"the row with the id {row['pk']} ({using}) cannot be read"
+                findings.note(Damage.CHECKPOINT, 0, what)
+                continue
             faults = "; ".join(_faults(row, head))
             if faults:
                 what = f"{row['name']} ({using}, partition {row['partition']}): {faults}"
@@ -44,6 +55,8 @@ def _faults(row: dict[str, Any], head: int) -> Iterator[str]:
         yield f"it is at position {position:,}, and the log ends at {head:,}"
     if row["state"] not in _STATES:
         yield f"its state is {repr(row['state'])[:100]}"
+    if not isinstance(row["updated_at"], datetime):
+        yield f"it was updated at no time, but {repr(row['updated_at'])[:100]}"
     partition, partitions = row["partition"], row["partitions"]
     if type(partition) is not int or type(partitions) is not int:
         yield "its partitions are no numbers"

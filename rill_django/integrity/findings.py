@@ -23,6 +23,7 @@ class Damage(Enum):
     UNKNOWN_AGGREGATE = "unknown-aggregate"
     UNKNOWN_TYPE = "unknown-type"
     NOT_NOTED = "type-not-noted"
+    STORED_TYPE = "stored-type"
     STREAM = "stream-name"
     TYPE = "type-name"
     ROW = "unreadable-row"
@@ -52,6 +53,7 @@ _MEANINGS = {
     Damage.UNKNOWN_AGGREGATE: "an event is in a stream of an aggregate type that no code knows",
     Damage.UNKNOWN_TYPE: "an event is of a type that no code knows",
     Damage.NOT_NOTED: "an event's type is not in the table of stored types",
+    Damage.STORED_TYPE: "a row of the table of stored types names no event of that type",
     Damage.STREAM: "a stream's name is not canonical",
     Damage.TYPE: "a type's name is not one that the log can hold",
     Damage.ROW: "a row of the table of events cannot be read",

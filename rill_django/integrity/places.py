@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.db import connections
-from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, Window
-from django.db.models.functions import Cast, Lag
+from django.db.models import BigIntegerField, Count, Exists, F, Min, OuterRef, Q, Value, Window
+from django.db.models.functions import Cast, Concat, Lag, Length, Substr
 
 from rill_django.integrity.findings import EXAMPLES, Damage, Findings
+from rill_django.integrity.reading import read
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.tables import Event, Position, Unsequenced
+from rill_django.store.tables import Event, Position, StoredType, Unsequenced
+
+UNREADABLE = "that cannot be read"
 
 
 def check_gap(store: DjangoEventStore, first: int, last: int, findings: Findings) -> None:
@@ -22,7 +26,8 @@ def check_gap(store: DjangoEventStore, first: int, last: int, findings: Findings
     there = Position.objects.using(store.using).filter(position__range=(first, last))
     found = there.aggregate(count=Count("position"), first=Min("position"))
     if found["count"]:
-        event = there.order_by("position").values_list("event_id", flat=True)[0]
+        ids = there.order_by("position").values_list("event_id", flat=True)
+        event = read(lambda: ids[0], UNREADABLE, store)
         findings.note(
             Damage.LOST_EVENT,
             found["first"],
@@ -67,9 +72,12 @@ def check_places(store: DjangoEventStore, findings: Findings) -> None:
         (Damage.WAITING_FOR_NOTHING, ~Exists(Event.objects.filter(pk=OuterRef("event_id")))),
         (Damage.WAITING_TWICE, Exists(Position.objects.filter(event_id=OuterRef("event_id")))),
     ):
-        wrong = waiting.filter(condition).aggregate(count=Count("pk"), first=Min("pk"))
-        if wrong["count"]:
-            findings.note(kind, 0, f"event id {wrong['first']}", wrong["count"])
+        wrong = waiting.filter(condition)
+        count = wrong.count()
+        if count:
+            ids = wrong.order_by("pk").values_list("pk", flat=True)
+            first = read(lambda ids=ids: ids[0], UNREADABLE, store)  # type: ignore[misc]
+            findings.note(kind, 0, f"event id {first}", count)
 
 
 def check_doubles(store: DjangoEventStore, findings: Findings) -> None:
@@ -108,7 +116,8 @@ def check_versions(store: DjangoEventStore, findings: Findings) -> None:
     if not found["wrong"]:
         return
     examples = events.filter(wrong).order_by("stream", "version")
-    for stream, version, before in examples.values_list("stream", "version", "previous")[:EXAMPLES]:
+    told = examples.values_list("stream", "version", "previous")[:EXAMPLES]
+    for stream, version, before in read(partial(list, told), [(UNREADABLE, "?", None)], store):
         findings.note(Damage.VERSIONS, 0, _fault_of_version(stream, version, before), 0)
     findings.damage[Damage.VERSIONS].count += found["wrong"]
 
@@ -143,6 +152,26 @@ def check_order(store: DjangoEventStore, findings: Findings) -> None:
     if found["count"]:
         position = found["first"]
         place = Position.objects.using(store.using).filter(pk=position)
-        stream, version = place.values_list("event__stream", "event__version")[0]
+        told = place.values_list("event__stream", "event__version")
+        ((stream, version),) = read(partial(list, told), [(UNREADABLE, "?")], store)
         what = f"position {position:,}, {stream}@{version}: an earlier version is behind it"
         findings.note(Damage.ORDER, position, what, found["count"])
+
+
+def check_stored_types(store: DjangoEventStore, findings: Findings) -> None:
+    """Check that the first event of every stored type is there."""
+    first = Event.objects.filter(
+        stream=OuterRef("stream"), version=OuterRef("version"), type=OuterRef("type")
+    )
+    types = StoredType.objects.using(store.using).annotate(
+        beginning=Substr("stream", 1, Length("category") + 1),
+        expected=Concat("category", Value("/")),
+    )
+    wrong = types.filter(~Exists(first) | ~Q(beginning=F("expected"))).order_by("pk")
+    keys = list(wrong.values_list("pk", flat=True)[:EXAMPLES])
+    for key in keys:
+        row = wrong.filter(pk=key).values_list("category", "type", "stream", "version")
+        what = read(lambda row=row: "{}, {}: {}@{}".format(*row[0]), UNREADABLE, store)  # type: ignore[misc]
+        findings.note(Damage.STORED_TYPE, 0, f"id {key}: {what}", 0)
+    if keys:
+        findings.damage[Damage.STORED_TYPE].count += wrong.count()

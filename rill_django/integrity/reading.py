@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,6 +16,8 @@ from rill_django.store.pages import PAGE_BYTES, bytes_of
 from rill_django.store.reader import PAGE_SIZE
 from rill_django.store.selection import Selection
 from rill_django.store.tables import Position
+
+T = TypeVar("T")
 
 _COLUMNS = {
     "stream": str,
@@ -39,6 +42,16 @@ def connection_of(store: DjangoEventStore) -> BaseDatabaseWrapper:
 def is_trouble_of_the_database(error: Exception, connection: BaseDatabaseWrapper) -> bool:
     """Whether an error says nothing about what is stored: the connection is gone, or the like."""
     return isinstance(error, (OperationalError, InterfaceError)) and not connection.is_usable()
+
+
+def read(work: Callable[[], T], otherwise: T, store: DjangoEventStore) -> T:
+    """Return what is read, or something else if it cannot be read: bytes that are no text, and the like."""
+    try:
+        return work()
+    except Exception as error:
+        if is_trouble_of_the_database(error, connection_of(store)):
+            raise
+        return otherwise
 
 
 def pages(

@@ -20,6 +20,7 @@ from rill_django.integrity.places import (
     check_gap,
     check_order,
     check_places,
+    check_stored_types,
     check_versions,
 )
 from rill_django.integrity.reading import (
@@ -27,6 +28,7 @@ from rill_django.integrity.reading import (
     is_trouble_of_the_database,
     is_unreadable,
     pages,
+    read,
 )
 from rill_django.integrity.workers import can_be_shared, in_processes, one_by_one
 from rill_django.store.orm import DjangoEventStore
@@ -47,6 +49,7 @@ class Whole(Enum):
     VERSIONS = "versions"
     PLACES = "places"
     DOUBLES = "doubles"
+    TYPES = "stored types"
     ANSWERS = "answers"
     CHECKPOINTS = "checkpoints"
 
@@ -56,6 +59,7 @@ _CHECKS: dict[Whole, Callable[[DjangoEventStore, Findings], None]] = {
     Whole.VERSIONS: check_versions,
     Whole.PLACES: check_places,
     Whole.DOUBLES: check_doubles,
+    Whole.TYPES: check_stored_types,
     Whole.ANSWERS: check_answers,
     Whole.CHECKPOINTS: check_checkpoints,
 }
@@ -120,7 +124,8 @@ def check_part(using: str, part: Part) -> Findings:
 
 
 def _check_range(store: DjangoEventStore, part: Part, findings: Findings) -> None:
-    noted = set(StoredType.objects.using(store.using).values_list("category", "type"))
+    types = StoredType.objects.using(store.using).values_list("category", "type")
+    noted = read(lambda: set(types), None, store)  # If not, the check of that table tells.
     contents = ContentCheck(current_registry(), findings, noted)
     expected = max(part.after + 1, 1)
     for page in pages(store, part.after, part.upto, findings):

@@ -64,7 +64,8 @@ def insert_event(
     )
     if noted:
         category = stream.partition("/")[0]
-        StoredType.objects.create(category=category, type=type, stream=stream, version=0)
+        first = {"stream": stream, "version": max(version, 0)}
+        StoredType.objects.create(category=category, type=type, **first)
     return scalar(f"SELECT max(id) FROM {EVENT}")
 
 

@@ -16,7 +16,7 @@ from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import catch_up
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import LAST_POSITION, NoPositionLeft
-from rill_django.store.tables import Answer, Event, Position
+from rill_django.store.tables import Answer, Event, Position, StoredType
 from tests.bank.domain import Account
 from tests.bank.models import Balance
 from tests.integrity.logs import (
@@ -271,6 +271,17 @@ def test_answers(values, said):
 
 
 @on_sqlite
+@pytest.mark.parametrize("answer", [5, 2**62, 1.5, "text", None])
+def test_an_answer_that_is_no_bytes(answer):
+    sql(
+        "INSERT INTO rill_django_answer (key, command, answer, expires_at) "
+        "VALUES (%s, %s, coalesce(%s, ''), %s)",
+        *("bad", DIGEST, answer, "2999-01-01 00:00:00"),
+    )
+    assert list(damage()) == [Damage.ANSWER]
+
+
+@on_sqlite
 @pytest.mark.parametrize("value", ["soon", 5, "0000-00-00 00:00:00"])
 def test_an_answer_that_expires_at_no_time(value):
     sql(
@@ -306,6 +317,47 @@ def test_checkpoints(values, said):
     assert (kind, count) == (Damage.CHECKPOINT, 1)
     assert first.startswith("bad (default")
     assert said in first
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("table", "column", "kind"),
+    [
+        ("rill_django_checkpoint", "partition", Damage.CHECKPOINT),
+        ("rill_django_checkpoint", "name", Damage.CHECKPOINT),
+        ("rill_django_checkpoint", "updated_at", Damage.CHECKPOINT),
+        ("rill_django_storedtype", "category", Damage.STORED_TYPE),
+        ("rill_django_storedtype", "version", Damage.STORED_TYPE),
+        ("rill_django_position", "event_id", Damage.LOST_EVENT),
+        ("rill_django_answer", "command", Damage.ANSWER),
+        ("rill_django_answer", "key", Damage.ANSWER),
+        ("rill_django_event", "version", Damage.ROW),
+    ],
+)
+def test_bytes_that_are_no_text_hide_nothing_else(table, column, kind):
+    Account.open.transact("1", "Ann", idempotency_key="key").unwrap()
+    Checkpoint.objects.create(name="good", position=1)
+    Checkpoint.objects.create(name="bad", position=99)
+    insert("bank.Account/9", 0, data="[]")
+    sql("PRAGMA ignore_check_constraints = ON")
+    for action in ("update", "delete"):
+        sql(f"DROP TRIGGER IF EXISTS rill_django_event_no_{action}")
+    try:
+        sql(f"UPDATE {table} SET {column} = CAST(x'fffe' AS TEXT) WHERE rowid = 1")
+        found = damage()
+    finally:
+        sql("PRAGMA ignore_check_constraints = OFF")
+    assert kind in found
+    assert {Damage.UNREADABLE, Damage.CHECKPOINT} <= found.keys()
+    assert Damage.CHECK not in found
+
+
+def test_a_stored_type_without_an_event():
+    small_log(accounts=1)
+    StoredType.objects.create(category="x.Y", type="x.Y.z", stream="x.Y/1", version=3)
+    (found,) = damage().items()
+    assert found[0] is Damage.STORED_TYPE
+    assert found[1][1].endswith("x.Y, x.Y.z: x.Y/1@3")
 
 
 # --- the queue -------------------------------------------------------------------------------
