@@ -104,6 +104,7 @@ def test_of_no_events_there_is_an_export_too(file):
         (sealed(*GOOD[:9]).replace(b"Ann", b"Bob", 1) + sealed(*GOOD[9:]), "another one"),
         (b"".join([GOOD[1], GOOD[0], sealed(*GOOD[:2]).splitlines()[-1]]), "another one"),
     ],
+    ids=range(10),
 )
 def test_what_is_no_complete_export(file, content, said):
     message = refused(file, content)
@@ -138,6 +139,7 @@ def test_what_transports_and_people_do_to_files(file, content):
         (b"PK\x03\x04", "zip"),
         (b"\x00" * 100, "line 1: is not JSON"),
     ],
+    ids=["gzip", "gzip that is cut", "utf-16", "zstd", "zip", "zeros"],
 )
 def test_files_of_another_kind(file, content, said):
     assert said in refused(file, content)
