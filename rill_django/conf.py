@@ -30,7 +30,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     """
 
     cache_size: int = 20_000
-    conflict_tries: int = 3
+    conflict_tries: int = 15
     poll_interval: float = 0.02
     handler_tries: int = 3
     batch_size: int = 10_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -20,6 +22,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.domain.storable import Unstorable, place_in, settled
 from rill_django.repository import Repository, replay
+from rill_django.store.pauses import pause_after
 from rill_django.store.read_only import refuse_commit_in_handler
 
 A = TypeVar("A", bound=Aggregate)
@@ -33,7 +36,7 @@ class Dispatcher(Runtime):
         conflict_tries: how often a command is tried in all when others commit first.
     """
 
-    def __init__(self, repository: Repository, *, conflict_tries: int = 3) -> None:
+    def __init__(self, repository: Repository, *, conflict_tries: int = 15) -> None:
         self.repository = repository
         self._conflict_tries = conflict_tries
 
@@ -75,7 +78,7 @@ class Dispatcher(Runtime):
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit.
 
-        A lost race is tried again some times; then it is a `Conflict`.
+        A lost race is tried again some times, with pauses at random; then it is a `Conflict`.
 
         Args:
             message: the command as data, e.g. ``Account.withdraw.message("12345678", amount=20)``.
@@ -93,42 +96,58 @@ class Dispatcher(Runtime):
         """
         refuse_commit_in_handler()
         with use(self):  # What the command reads comes from the same place.
-            if idempotency_key is None:
-                return self._carry_out(message, expected_version)
-            key = idempotency_key
-            return self.repository.store.begun_anew(
-                lambda: self._answer_once(message, expected_version, key)
-            )
-
-    def _answer_once(
-        self, message: CommandMessage, expected_version: int | None, key: str
-    ) -> Result[Any]:
-        """Carry out a command, or return what it was answered before, in one transaction."""
-        answers = self.repository.store.answers
-        with answers.transaction():
-            known = answers.claim(key, _digest(message))
-            if known is not None:
-                return self._repeat(message, known)
-            result = self._carry_out(message, expected_version)
-            if isinstance(result, Conflict):
-                answers.release(key)
-            else:
-                answers.answer(key, msgspec.json.encode(_remember(result)))
+            lost: Conflict | None = None
+            took = 0.0
+            for failures in range(self._conflict_tries):
+                if failures:
+                    pause_after(failures, took)
+                began = time.monotonic()
+                result = self.repository.store.begun_anew(
+                    partial(self._try, message, expected_version, idempotency_key, lost)
+                )
+                if not isinstance(result, Conflict) or expected_version is not None:
+                    return result
+                if result is lost:
+                    break  # Whoever came first stays unseen, as long as the caller's transaction goes on.
+                lost, took = result, time.monotonic() - began
             return result
 
-    def _carry_out(self, message: CommandMessage, expected_version: int | None) -> Result[Any]:
-        definition = message.definition
-        empty = definition.aggregate.empty(message)
-        for _ in range(self._conflict_tries):
-            aggregate = self.repository.update(empty)
-            if expected_version is not None and aggregate.version != expected_version:
-                return Conflict(aggregate.stream, expected_version, aggregate.version)
-            result = self.commit(
-                definition.decide(aggregate, message), metadata={"command": definition.name}
-            )
-            if not isinstance(result, Conflict) or expected_version is not None:
+    def _try(
+        self,
+        message: CommandMessage,
+        expected_version: int | None,
+        key: str | None,
+        lost: Conflict | None,
+    ) -> Result[Any]:
+        """Carry out a command, or return what it was answered before, in one transaction."""
+        if key is None:
+            return self._carry_out(message, expected_version, lost)
+        answers = self.repository.store.answers
+        try:
+            with answers.transaction():
+                known = answers.claim(key, _digest(message))
+                if known is not None:
+                    return self._repeat(message, known)
+                result = self._carry_out(message, expected_version, lost)
+                if isinstance(result, Conflict):
+                    raise _NoAnswer(result)
+                answers.answer(key, msgspec.json.encode(_remember(result)))
                 return result
-        return result
+        except _NoAnswer as no_answer:
+            return no_answer.conflict
+
+    def _carry_out(
+        self, message: CommandMessage, expected_version: int | None, lost: Conflict | None
+    ) -> Result[Any]:
+        definition = message.definition
+        aggregate = self.repository.update(definition.aggregate.empty(message))
+        if expected_version is not None and aggregate.version != expected_version:
+            return Conflict(aggregate.stream, expected_version, aggregate.version)
+        if lost is not None and aggregate.version < lost.actual_version:
+            return lost
+        return self.commit(
+            definition.decide(aggregate, message), metadata={"command": definition.name}
+        )
 
     def _repeat(self, message: CommandMessage, answer: bytes) -> Result[Any]:
         """Return the result that a command had the first time."""
@@ -141,6 +160,13 @@ class Dispatcher(Runtime):
             return Rejected(known.reason, frozen(known.data), aggregate)
         first = known.version + 1 - known.events
         return Ok(aggregate, tuple(decode_events(stored[first:], current_registry())))
+
+
+class _NoAnswer(Exception):
+    """A conflict is no answer that would hold, so the key is left free."""
+
+    def __init__(self, conflict: Conflict) -> None:
+        self.conflict = conflict
 
 
 class _Answer(msgspec.Struct, omit_defaults=True):

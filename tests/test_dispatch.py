@@ -132,14 +132,19 @@ class TestALostRace:
         )  # It was empty at first.
         assert store.tries == 1
 
-    def test_too_often_is_a_conflict(self, repository_class):
+    def test_too_often_is_a_conflict(self, repository_class, monkeypatch):
+        pauses = []
+        monkeypatch.setattr("rill_django.store.pauses.time.sleep", pauses.append)
         store, dispatcher = racing(repository_class, 0)
         dispatcher.commit(Account("1").opened("Ann"))
         store.races, store.tries = 100, 0
         result = dispatcher.transact(Account.deposit.message("1", Decimal(5)))
         assert isinstance(result, Conflict)
-        assert store.tries == 3
+        assert store.tries == 15
         assert result.actual_version == store.version(result.stream)
+        assert len(pauses) == 14
+        assert len(set(pauses)) > 10  # At random.
+        assert 0 <= min(pauses) <= max(pauses) <= 0.25
         patient = Dispatcher(dispatcher.repository, conflict_tries=5)
         store.races, store.tries = 4, 0
         assert isinstance(patient.transact(Account.deposit.message("1", Decimal(5))), Ok)

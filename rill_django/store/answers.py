@@ -50,9 +50,6 @@ class Answers(Protocol):
     def answer(self, key: str, answer: bytes) -> None:
         """Remember the answer to a key that is ours."""
 
-    def release(self, key: str) -> None:
-        """Give up a key that is ours: there is no answer that would hold."""
-
     def prune(self) -> int:
         """Forget the answers whose time is over; return how many."""
 
@@ -96,10 +93,6 @@ class MemoryAnswers:
     def answer(self, key: str, answer: bytes) -> None:
         """See `Answers.answer`."""
         self._entries[key] = self._entries[key]._replace(answer=answer)
-
-    def release(self, key: str) -> None:
-        """See `Answers.release`."""
-        self._entries.pop(key, None)
 
     def prune(self) -> int:
         """See `Answers.prune`."""

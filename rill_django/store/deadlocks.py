@@ -1,8 +1,7 @@
-"""Work that begins anew when the database has ended it, since it and another waited for each other."""
+"""Work that begins anew when the database has ended it because of others."""
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,12 +10,18 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.store.dialect import Dialect
+from rill_django.store.pauses import pause_after
 
 T = TypeVar("T")
 
-TRIES = 5
-LONGEST_PAUSE = 0.02
-"""Seconds after the first deadlock; twice as many after each further one."""
+TRIES = 15
+
+ENOUGH_SECONDS = 60.0
+"""After so long it is not begun anew: a database may take its time before it ends a transaction."""
+
+
+class SnapshotTooOld(OperationalError):
+    """A transaction cannot see what another one has committed since it began, and has to know it."""
 
 
 def begun_anew(
@@ -26,25 +31,30 @@ def begun_anew(
     *,
     tries: int = TRIES,
 ) -> T:
-    """Do work that is a transaction of its own, and do it again if it ends in a deadlock.
+    """Do work that is a transaction of its own, and do it again if it is ended because of others.
 
-    Inside a transaction of the caller's that is the caller's to do: all of it is gone.
+    That is a deadlock, a failure to serialize it, or a wait for a lock that took too long. Inside a
+    transaction of the caller's that is the caller's to do: all of it is gone, or sees what it sees.
 
     Args:
         work: begins and ends the transaction; called several times.
         connection: to the database.
-        dialect: knows a deadlock when it sees one.
+        dialect: knows such an end when it sees one.
         tries: how often in all.
 
     Raises:
-        OperationalError: the last deadlock, or any other.
+        OperationalError: the last of these, or any other.
     """
+    started = time.monotonic()
     for failures in range(1, tries):
+        began = time.monotonic()
         try:
             return work()
         except OperationalError as error:
-            if connection.in_atomic_block or not dialect.is_deadlock(error):
+            is_passing = isinstance(error, SnapshotTooOld) or dialect.begins_anew(error)
+            if connection.in_atomic_block or not is_passing:
                 raise
-        # Not all of them at the same moment once more.
-        time.sleep(random.uniform(0, LONGEST_PAUSE * 2 ** (failures - 1)))
+            if time.monotonic() - started > ENOUGH_SECONDS:
+                raise
+        pause_after(failures, min(time.monotonic() - began, 1.0))
     return work()

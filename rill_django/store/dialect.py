@@ -209,8 +209,8 @@ class Dialect:
         """Whether the error is that the stream already has an event of that version."""
         raise NotImplementedError
 
-    def is_deadlock(self, error: OperationalError) -> bool:
-        """Whether the database has ended this transaction, since it and another waited for each other."""
+    def begins_anew(self, error: OperationalError) -> bool:
+        """Whether the database has ended this transaction because of others: begun anew, it may succeed."""
         return False
 
     def utc(self, value: str | datetime) -> datetime:

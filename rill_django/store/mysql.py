@@ -35,7 +35,9 @@ SEQUENCE_AT_MOST = 1_000
 """Events that get their positions in one go."""
 
 _DUPLICATE_ENTRY = 1062
-_DEADLOCK = 1213
+_BEGIN_ANEW = (1213, 1205, 1020)
+"""A deadlock; a wait for a lock that took too long; a record that has changed since it was read, as MariaDB
+says at REPEATABLE READ."""
 
 # INSERT … SELECT would lock the table's counter of ids until its end, so that writers of different
 # streams wait for each other; a plain INSERT does not. The versions are looked at before, and the
@@ -178,9 +180,9 @@ class MySQL(Dialect):
         """See `Dialect.most_levels`."""
         return 31 if getattr(connection, "mysql_is_mariadb", False) else 100
 
-    def is_deadlock(self, error: OperationalError) -> bool:
-        """See `Dialect.is_deadlock`."""
-        return bool(error.args and error.args[0] == _DEADLOCK)
+    def begins_anew(self, error: OperationalError) -> bool:
+        """See `Dialect.begins_anew`."""
+        return bool(error.args and error.args[0] in _BEGIN_ANEW)
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

@@ -28,6 +28,7 @@ from rill_django.store.dialect import Dialect, IdsTooOld, Row, Waiting
 from rill_django.store.mysql import MySQL
 from rill_django.store.numbering import Numbered, numbered, rows_of, timed
 from rill_django.store.orm_answers import DjangoAnswers
+from rill_django.store.pauses import pause_after
 from rill_django.store.postgresql import PostgreSQL
 from rill_django.store.protocol import (
     EMPTY_STREAM,
@@ -114,6 +115,7 @@ class DjangoEventStore:
         """
         refuse_commit_in_handler()
         refuse_contradictions(appends)
+        failures = 0
         while True:
             expected = self._expected_versions(appends)
             events = numbered(appends, expected)
@@ -124,6 +126,8 @@ class DjangoEventStore:
             if stored is not None:
                 return stored
             self._refuse_lost_race(appends, expected)
+            failures += 1
+            pause_after(failures)
 
     def _expected_versions(self, appends: Sequence[Append]) -> dict[str, int]:
         """Return the version that each stream has to be at; for `ANY`, the one it is at now."""

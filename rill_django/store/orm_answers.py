@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.db import IntegrityError, router, transaction
 
 from rill_django.store.answers import DEFAULT_LIFETIME, IdempotencyKeyReused
+from rill_django.store.deadlocks import SnapshotTooOld
 from rill_django.store.moments import now
 from rill_django.store.tables import Answer, Event
 
@@ -46,7 +47,12 @@ class DjangoAnswers:
             with transaction.atomic(using=self.using):
                 answers.create(key=key, command=command, expires_at=current + self._lifetime)
         except IntegrityError:
-            known = answers.get(key=key)
+            known = answers.filter(key=key).first()
+            if known is None:
+                raise SnapshotTooOld(
+                    "Somebody else has used this idempotency key since this transaction began, whose "
+                    "isolation level does not show it. Nothing is stored; begin the transaction anew."
+                ) from None
             if known.command != command:
                 raise IdempotencyKeyReused(key) from None
             return bytes(known.answer)
@@ -55,10 +61,6 @@ class DjangoAnswers:
     def answer(self, key: str, answer: bytes) -> None:
         """See `Answers.answer`."""
         Answer.objects.using(self.using).filter(key=key).update(answer=answer)
-
-    def release(self, key: str) -> None:
-        """See `Answers.release`."""
-        Answer.objects.using(self.using).filter(key=key).delete()
 
     def prune(self) -> int:
         """See `Answers.prune`."""

@@ -45,6 +45,8 @@ _TIME_TEXT = (
 
 _FLUSHING = "rill_django.flushing"
 _IDLE_TOO_LONG = "25P03"
+_BEGIN_ANEW = ("40P01", "40001")
+"""A deadlock; a transaction at REPEATABLE READ or SERIALIZABLE that others came in between."""
 
 # Three statements for the same promise, since the general one takes up to twice as long for one stream.
 #
@@ -290,9 +292,9 @@ class PostgreSQL(Dialect):
             f"sequencer's lock and does not go on. End it: SELECT pg_terminate_backend({number})"
         )
 
-    def is_deadlock(self, error: OperationalError) -> bool:
-        """See `Dialect.is_deadlock`."""
-        return getattr(error.__cause__, "sqlstate", None) == "40P01"
+    def begins_anew(self, error: OperationalError) -> bool:
+        """See `Dialect.begins_anew`."""
+        return getattr(error.__cause__, "sqlstate", None) in _BEGIN_ANEW
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """See `Dialect.is_lost_race`."""

@@ -195,7 +195,7 @@ class EventStore(Protocol):
         """Drop a connection that is gone, so that the next call makes a new one."""
 
     def begun_anew(self, work: Callable[[], T]) -> T:
-        """Do work that is a transaction of its own, and do it again if it ends in a deadlock with others.
+        """Do work that is a transaction of its own, and do it again if it is ended because of others.
 
         A few times; and not inside a transaction of the caller's, which would be gone as a whole.
         """

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
@@ -119,6 +119,10 @@ class SQLite(Dialect):
             cursor.execute(_POSITIONS_OF_QUEUED)
             cursor.execute(f"DELETE FROM {UNSEQUENCED}")
         return Pass.DONE
+
+    def begins_anew(self, error: OperationalError) -> bool:
+        """See `Dialect.begins_anew`. The others have kept the only write lock for too long."""
+        return "database is locked" in str(error)
 
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Never: the statement that checks the version holds the only write lock."""

@@ -3,7 +3,7 @@
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from rill_django.store.deadlocks import TRIES
+from rill_django.store.deadlocks import TRIES, SnapshotTooOld
 from rill_django.store.orm import DjangoEventStore
 
 pytestmark = [
@@ -13,13 +13,33 @@ pytestmark = [
 
 
 def deadlock():
-    if connection.vendor == "mysql":
-        return OperationalError(1213, "Deadlock found when trying to get lock")
-    from psycopg.errors import DeadlockDetected
+    return endings()["deadlock"]
 
-    error = OperationalError("deadlock detected")
-    error.__cause__ = DeadlockDetected()
-    return error
+
+def endings():
+    """Errors by which a database ends a transaction because of others."""
+    if connection.vendor == "mysql":
+        return {
+            "deadlock": OperationalError(1213, "Deadlock found when trying to get lock"),
+            "lock": OperationalError(1205, "Lock wait timeout exceeded"),
+            "changed": OperationalError(1020, "Record has changed since last read"),
+        }
+    from psycopg.errors import DeadlockDetected, SerializationFailure
+
+    found = {
+        "deadlock": OperationalError("deadlock detected"),
+        "serialization": OperationalError("could not serialize access"),
+    }
+    found["deadlock"].__cause__ = DeadlockDetected()
+    found["serialization"].__cause__ = SerializationFailure()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    found = []
+    monkeypatch.setattr("rill_django.store.pauses.time.sleep", found.append)
+    return found
 
 
 class Work:
@@ -32,6 +52,14 @@ class Work:
         if self.errors:
             raise self.errors.pop()
         return "done"
+
+
+def test_all_endings_because_of_others_are_got_over(pauses):
+    errors = list(endings().values())
+    work = Work(*errors, SnapshotTooOld("unseen"))
+    assert DjangoEventStore().begun_anew(work) == "done"
+    assert work.calls == len(errors) + 2
+    assert len(pauses) == len(errors) + 1
 
 
 def test_some_deadlocks_are_got_over():
