@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from rill_django.domain.errors import RillError
+from rill_django.domain.errors import InvalidMessage, RillError
 from rill_django.domain.records import NewEvent
 from rill_django.integrity.lines import Incoming, MalformedLine, from_line
 from rill_django.integrity.lookup import events_at, versions_of
+from rill_django.integrity.reading import connection_of
 from rill_django.repository import Limits
-from rill_django.store.orm import DjangoEventStore
+from rill_django.store.dialect import Row
+from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.protocol import EMPTY_STREAM, Append, WrongExpectedVersion
 
 BATCH_BYTES = 4_000_000
@@ -192,8 +194,27 @@ class Import:
                 f"{one.identity} has {size:,} bytes, and at most {self._most_bytes:,} are allowed "
                 "(RILL['MAX_EVENT_BYTES']). Allow more for this import: --max-event-bytes",
             )
+        if self._dry_run:
+            self._refuse_unfit(one)
         self._look_at(line, one)
         return one
+
+    def _refuse_unfit(self, one: Incoming) -> None:
+        """Refuse what the append would refuse, of which nobody knows how much is stored by then."""
+        event = one.event
+        row = Row(
+            one.stream,
+            one.version,
+            event.type,
+            event.data.decode(),
+            event.metadata.decode(),
+            event.recorded_at,
+        )
+        connection = connection_of(self._store)
+        try:
+            dialect_of(connection).refuse_unfit(connection, [row])
+        except InvalidMessage as error:
+            raise ImportRefused(one.number, f"{one.identity}: {error}") from error
 
     def _import(self, batch: Sequence[Incoming]) -> int:
         # The append itself checks versions, so what is probably new need not be looked up before.

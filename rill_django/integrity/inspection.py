@@ -62,9 +62,6 @@ class Inspection:
 
     Args:
         registry: today's types and upcasters.
-
-    Attributes:
-        most_levels: of the deepest value, if that has more than `MOST_LEVELS`; else 0.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -73,7 +70,6 @@ class Inspection:
         self._waiting: list[StoredEvent] = []
         self._waiting_bytes = 0
         self._own: dict[Objection, Finding] = {}
-        self.most_levels = 0
 
     def look_at(self, line: bytes, one: Incoming) -> None:
         """Look at a line, and at the event that was read from it."""
@@ -83,7 +79,6 @@ class Inspection:
             self._object(Objection.DOUBLED, one.number, f"{one.identity}: {keys}")
         levels = levels_of(one.event.data, one.event.metadata)
         if levels > MOST_LEVELS:
-            self.most_levels = max(self.most_levels, levels)
             self._object(Objection.DEEP, one.number, f"{one.identity}: {levels:,} levels")
         event = one.event
         assert event.recorded_at is not None

@@ -159,9 +159,12 @@ class Dialect:
         """Look at the last position and at what waits for one, in one small query."""
         raise NotImplementedError
 
-    def most_levels(self, connection: BaseDatabaseWrapper) -> int:
-        """Return how many objects and lists may be inside each other in a JSON column."""
-        return 900  # SQLite takes 1,000, PostgreSQL some thousands; and what decodes them, about 1,000.
+    def refuse_unfit(self, connection: BaseDatabaseWrapper, rows: Iterable[Row]) -> None:
+        """Refuse events that this database cannot hold as they are; part of an append.
+
+        Raises:
+            InvalidMessage: there is one.
+        """
 
     def leave_queue(self, cursor: CursorWrapper) -> int:
         """Take events out of the queue that have their positions already; return how many there were.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -93,7 +93,7 @@ class MySQL(Dialect):
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""
-        refuse_unfit(rows, is_mariadb=cursor.db.mysql_is_mariadb)
+        self.refuse_unfit(cursor.db, rows)
         expected = expected_versions(rows)
         actual = self.versions(cursor, list(expected))
         if any(actual.get(stream, -1) != version for stream, version in expected.items()):
@@ -176,9 +176,9 @@ class MySQL(Dialect):
         """See `Dialect.sequencer_holder`."""
         return lock_holder(cursor)
 
-    def most_levels(self, connection: BaseDatabaseWrapper) -> int:
-        """See `Dialect.most_levels`."""
-        return 31 if getattr(connection, "mysql_is_mariadb", False) else 100
+    def refuse_unfit(self, connection: BaseDatabaseWrapper, rows: Iterable[Row]) -> None:
+        """See `Dialect.refuse_unfit`."""
+        refuse_unfit(rows, is_mariadb=bool(getattr(connection, "mysql_is_mariadb", False)))
 
     def begins_anew(self, error: OperationalError) -> bool:
         """See `Dialect.begins_anew`."""

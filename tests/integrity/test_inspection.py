@@ -288,7 +288,7 @@ def test_deep_values_are_accepted_where_the_database_takes_them(file):
 def test_what_the_database_does_not_take_is_not_accepted(file):
     content = sealed(*GOOD[1:], line(1, data="DATA", text=DEEP))
     message = refused(file, content, accept=["deep-values"], batch_size=2)
-    assert f"has {LEVELS + 1} levels, and this database takes 31" in message
+    assert f"is nested {LEVELS + 1} levels deep, and this database's JSON has 31 at most" in message
 
 
 def test_all_is_told_at_once_with_few_examples(file):

@@ -10,7 +10,6 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
 from rill_django.conf import configuration
 from rill_django.domain.registry import current_registry
@@ -22,7 +21,7 @@ from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
 from rill_django.management.signals import Interruptible
 from rill_django.projections.inline.checkpoints import have_built_anew
-from rill_django.store.orm import DjangoEventStore, dialect_of
+from rill_django.store.orm import DjangoEventStore
 
 LINE_BYTES_PER_BYTE = 4
 """A line may write as an escape what is one character in the log."""
@@ -98,13 +97,6 @@ class Command(Interruptible, BaseCommand):
             raise CommandError(f"{error}.\nNothing was stored.") from error
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Nothing was stored.", returncode=130) from None
-        connection = connections[DjangoEventStore().using]
-        most_levels = dialect_of(connection).most_levels(connection)
-        if inspection.most_levels > most_levels:
-            raise CommandError(
-                f"The deepest value has {inspection.most_levels:,} levels, and this database takes "
-                f"{most_levels:,}. Nothing was stored."
-            )
         objections = inspection.objections(lines.fault)
         refused = {
             kind: one for kind, one in objections.items() if kind.value not in options["accept"]
