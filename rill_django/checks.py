@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -11,13 +11,14 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from rill_django.checks_of_references import check_references_of, check_references_to
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.inline.violations import declared_names
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.projections.rows import RowProjection
 from rill_django.projections.rows.keys import unique_sets
-from rill_django.store.orm import DjangoEventStore, dialect_of
+from rill_django.store.orm import DIALECTS, DjangoEventStore, dialect_of
 
 READ_COMMITTED = "READ COMMITTED"
 
@@ -32,6 +33,8 @@ def check_database(
     try:
         dialect_of(connection)
     except ImproperlyConfigured as error:
+        if connection.vendor in DIALECTS:
+            return []  # That is `check_log_driver`'s.
         hint = "Route the models of rill_django to another database."
         return [Error(str(error), hint=hint, id="rill.E001")]
     return [*_check_sqlite(connection), *_check_other_database(using)]
@@ -68,12 +71,13 @@ def _check_other_database(using: str) -> list[CheckMessage]:
 
 @register(Tags.models)
 def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """Check every projection; see the functions below."""
+    """Check every projection; see the functions below, and `checks_of_references`."""
     messages: list[CheckMessage] = []
     owners: dict[type[models.Model], Projection] = {}
     projections = current_projections().named()
     for projection in projections:
         messages += _check_databases(projection)
+        messages += _check_driver(projection)
         messages += _check_inline(projection)
         for model in projection.models:
             messages += _check_owner(model, owners.setdefault(model, projection), projection)
@@ -82,8 +86,32 @@ def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
             messages += _check_key(projection)
     messages += _check_isolation(projections)
     for model, owner in owners.items():
-        messages += _check_foreign_keys(model, owner, owners)
+        messages += check_references_to(model, owner, owners)
+        messages += check_references_of(model, owner, owners)
     return messages
+
+
+@register(Tags.models)
+def check_log_driver(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """``rill.E013`` for the log's own database."""
+    return _refused_driver(DjangoEventStore().using, "The log")
+
+
+def _check_driver(projection: Projection) -> list[CheckMessage]:
+    if projection.using == DjangoEventStore().using:
+        return []
+    return _refused_driver(projection.using, f"The projection {projection.name}")
+
+
+def _refused_driver(using: str, what: str) -> list[CheckMessage]:
+    """``rill.E013``: Django has found a driver of the database that is too old."""
+    if using not in connections:
+        return []  # Django says so.
+    dialect = DIALECTS.get(connections[using].vendor)
+    if dialect is None or not dialect.reason_against_driver:
+        return []
+    message = f"{what} is kept in the database {using!r}. {dialect.reason_against_driver}"
+    return [Error(message, id="rill.E013")]
 
 
 def _check_databases(projection: Projection) -> list[CheckMessage]:
@@ -200,7 +228,11 @@ def _check_model(model: type[models.Model], projection: Projection) -> list[Chec
             )
         ]
     using = router.db_for_write(model)
-    if not router.allow_migrate_model(using, Checkpoint):
+    # A router that lets neither be there now has something else to decide by, such as the tenant.
+    is_there, has_checkpoint = (
+        router.allow_migrate_model(using, one) for one in (model, Checkpoint)
+    )
+    if is_there and not has_checkpoint:
         return [
             Error(
                 f"The projection {projection.name} is kept in the database {using!r}, where the "
@@ -211,44 +243,6 @@ def _check_model(model: type[models.Model], projection: Projection) -> list[Chec
             )
         ]
     return []
-
-
-def _check_foreign_keys(
-    model: type[models.Model], owner: Projection, owners: Mapping[type[models.Model], Projection]
-) -> list[CheckMessage]:
-    """``rill.W003``: others point to disposable rows. ``rill.W004``: so does another projection."""
-    messages: list[CheckMessage] = []
-    for relation in model._meta.get_fields(include_hidden=True):
-        if not isinstance(relation, models.ManyToOneRel):
-            continue
-        field = relation.field
-        pointing = owners.get(field.model)
-        if pointing is owner or not field.db_constraint:
-            continue
-        loose = (
-            "Use db_constraint=False and on_delete=DO_NOTHING, or keep the key in a plain field."
-        )
-        if pointing is None:
-            messages.append(
-                Warning(
-                    f"{field} points to {model._meta.label}, whose rows the projection {owner.name} "
-                    "deletes and makes anew.",
-                    hint=loose,
-                    obj=field,
-                    id="rill.W003",
-                )
-            )
-        else:
-            messages.append(
-                Warning(
-                    f"{field} of the projection {pointing.name} points to {model._meta.label} of the "
-                    f"projection {owner.name}, which may not have come as far.",
-                    hint=loose,
-                    obj=field,
-                    id="rill.W004",
-                )
-            )
-    return messages
 
 
 def _check_key(projection: RowProjection) -> list[CheckMessage]:

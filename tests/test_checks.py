@@ -4,10 +4,14 @@ from importlib import import_module
 
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
+from django.db.backends.sqlite3 import base as sqlite3
 
 from rill_django import Projection, RowProjection, on
-from rill_django.checks import check_database, check_projections
+from rill_django.checks import check_database, check_log_driver, check_projections
 from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
@@ -31,6 +35,36 @@ def test_a_database_that_is_not_supported(monkeypatch):
     (error,) = check_database(None)
     assert error.id == "rill.E001"
     assert "postgresql" in str(error)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL's driver")
+def test_the_old_driver_of_postgresql(monkeypatch, db):
+    def found():
+        messages = run_checks(databases=["default"])
+        return [
+            (one.id, "psycopg[binary]" in one.msg)
+            for one in messages
+            if one.id.startswith("rill.E")
+        ]
+
+    assert found() == []
+    monkeypatch.setattr("django.db.backends.postgresql.psycopg_any.is_psycopg3", False)
+    assert found() == [("rill.E013", True)]
+    with pytest.raises(ImproperlyConfigured, match="psycopg 3"):
+        Account.open.transact("1", owner="Ann")
+    with pytest.raises(SystemCheckError, match=r"rill\.E013"):
+        call_command("run_projections", once=True, skip_checks=False)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL's driver")
+def test_the_old_driver_where_a_projection_is_kept(monkeypatch):
+    monkeypatch.setattr("django.db.backends.postgresql.psycopg_any.is_psycopg3", False)
+    monkeypatch.setattr(DjangoEventStore, "using", "log")
+    others = {"default": connection, "log": sqlite3.DatabaseWrapper({}, "log")}
+    monkeypatch.setattr("rill_django.checks.connections", others)
+    messages = {one.msg for one in check_projections(None) if one.id == "rill.E013"}
+    assert any("bank.Balances" in one for one in messages)
+    assert check_log_driver(None) == []
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="about SQLite")

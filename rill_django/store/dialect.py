@@ -130,6 +130,11 @@ class Dialect:
     removal: tuple[str, ...]
     """Statements that take that away again."""
 
+    @property
+    def reason_against_driver(self) -> str:
+        """Why the database's driver that Django has found cannot be used, and what to do; or nothing."""
+        return ""
+
     @contextmanager
     def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
         """Let all events be deleted at once inside the ``with`` block, on this connection."""

@@ -53,22 +53,25 @@ logger = logging.getLogger("rill_django.store")
 TELL_EVERY_SECONDS = 60.0
 """Between two reports of a damage that every look at the log meets."""
 
-_DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
+DIALECTS: dict[str, Dialect] = {one.vendor: one for one in (SQLite(), PostgreSQL(), MySQL())}
 
 
 def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
     """Return what is peculiar to the connection's database.
 
     Raises:
-        ImproperlyConfigured: the database is not supported.
+        ImproperlyConfigured: the database, or its driver, is not supported.
     """
     try:
-        return _DIALECTS[connection.vendor]
+        dialect = DIALECTS[connection.vendor]
     except KeyError:
         raise ImproperlyConfigured(
             f"rill_django cannot keep events on {connection.display_name}. "
-            f"It can on: {', '.join(sorted(_DIALECTS))}."
+            f"It can on: {', '.join(sorted(DIALECTS))}."
         ) from None
+    if dialect.reason_against_driver:
+        raise ImproperlyConfigured(dialect.reason_against_driver)
+    return dialect
 
 
 class DjangoEventStore:

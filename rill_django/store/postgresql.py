@@ -197,16 +197,30 @@ class PostgreSQL(Dialect):
         number, of = selection.share or (0, 1)
         return of, number
 
+    @property
+    def reason_against_driver(self) -> str:
+        """See `Dialect.reason_against_driver`. The old one does not say which error it was."""
+        from django.db.backends.postgresql import psycopg_any
+
+        if psycopg_any.is_psycopg3:
+            return ""
+        return (
+            "rill_django needs psycopg 3 on PostgreSQL, and Django has found psycopg2 only. "
+            "Install it: pip install 'psycopg[binary]>=3.2'"
+        )
+
     @contextmanager
     def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """See `Dialect.unprotected`. For this session only: nobody else's TRUNCATE gets through."""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config(%s, 'on', false)", (_FLUSHING,))
-        try:
-            yield
-        finally:
+        """See `Dialect.unprotected`. For one transaction, so that nobody else's TRUNCATE gets through.
+
+        A pooler may give the session to others after it, and another one to us.
+        """
+        with transaction.atomic(using=connection.alias):
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config(%s, 'off', false)", (_FLUSHING,))
+                cursor.execute("SELECT set_config(%s, 'on', true)", (_FLUSHING,))
+            yield
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config(%s, 'off', true)", (_FLUSHING,))
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

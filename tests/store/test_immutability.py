@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from rill_django.models import Event
-from rill_django.store.orm import DjangoEventStore
+from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.testing.contracts import names_of, new_events
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,35 @@ def test_flushing_empties_the_log_and_protects_it_again(store):
     store.append("contract.Thing/1", -1, new_events("c"))
     with pytest.raises(DatabaseError, match="events are facts"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM rill_django_event")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about a setting of PostgreSQL")
+def test_what_lets_events_be_emptied_is_the_transactions_own(store):
+    """A pooler in transaction mode gives the session to others after each one."""
+    outside = []
+
+    def look(execute, sql, params, many, context):
+        if not connection.in_atomic_block and ("flushing" in sql or "TRUNCATE" in sql):
+            outside.append(sql)
+        return execute(sql, params, many, context)
+
+    def is_on():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('rill_django.flushing', true)")
+            return cursor.fetchone()[0] == "on"
+
+    with connection.execute_wrapper(look):
+        call_command("flush", interactive=False, verbosity=0)
+    assert (outside, is_on(), Event.objects.count()) == ([], False, 0)
+    unprotected = dialect_of(connection).unprotected
+    with pytest.raises(DatabaseError), unprotected(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / (current_setting('rill_django.flushing') <> 'on')::int")
+    assert not is_on()
+    with transaction.atomic():
+        with unprotected(connection):
+            assert is_on()
+        assert not is_on()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -54,9 +54,6 @@ class PostgreSQLTable(RowTable):
 
     def insert(self, rows: Sequence[Entry]) -> None:
         """See `RowTable.insert`."""
-        if not self._can_copy:
-            super().insert(rows)
-            return
         unsure = [one for one in rows if not one.is_sure]
         if unsure:
             # All of them, so that automatic keys are given in order.
@@ -140,12 +137,6 @@ class PostgreSQLTable(RowTable):
             self.layout.model._meta.db_table
         )
         return quoted
-
-    @cached_property
-    def _can_copy(self) -> bool:
-        from django.db.backends.postgresql.psycopg_any import is_psycopg3
-
-        return bool(is_psycopg3)
 
 
 class _Type:
