@@ -22,6 +22,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.domain.storable import Unstorable, place_in, settled
 from rill_django.repository import Repository, replay
+from rill_django.store.answers import refuse_unusable_key
 from rill_django.store.pauses import pause_after
 from rill_django.store.read_only import refuse_commit_in_handler
 
@@ -92,9 +93,12 @@ class Dispatcher(Runtime):
             InvalidMessage: a precondition of the command does not hold; or, with an idempotency key, a
                 rejection says something that cannot be stored, e.g. an infinite Decimal.
             IdempotencyKeyReused: the key was used for another command.
+            ValueError: the idempotency key is empty, too long, or has characters that cannot be stored.
             CommitInHandler: a projection's handlers are at work, which only derive rows.
         """
         refuse_commit_in_handler()
+        if idempotency_key is not None:
+            refuse_unusable_key(idempotency_key)
         with use(self):  # What the command reads comes from the same place.
             lost: Conflict | None = None
             took = 0.0

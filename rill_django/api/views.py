@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from hashlib import blake2s
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
@@ -40,6 +42,8 @@ LARGEST_PAGE_IN_BYTES = 1_000_000
 LOOK_AT_MOST = 20_000
 """Positions that one request looks at for events of a type or category: each is some microseconds' work."""
 MAX_KEY_LENGTH = 200
+LONGEST_OWNER = 54
+"""Characters that a user's primary key may have in front of the key that the user has chosen."""
 
 _VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
 
@@ -145,7 +149,15 @@ def _idempotency_key(request: Request) -> str | None:
     if len(key) > MAX_KEY_LENGTH:
         raise BadParameter(f"Idempotency-Key must have at most {MAX_KEY_LENGTH} characters")
     # Keys are chosen by clients: one of them must not be able to ask for another's answers.
-    return f"{request.user.pk}:{key}" if key else None
+    return f"{_owner(request.user.pk)}:{key}" if key else None
+
+
+def _owner(pk: Any) -> str:
+    """Return a text for a user, without a colon, that no other user has."""
+    name = quote(str(pk), safe="")
+    return (
+        name if len(name) <= LONGEST_OWNER else blake2s(name.encode(), digest_size=20).hexdigest()
+    )
 
 
 def _response(result: Result[Any], *, is_conditional: bool) -> Response:

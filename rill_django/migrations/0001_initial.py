@@ -6,6 +6,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 import rill_django.store.tables
+import rill_django.store.texts
 
 
 class Migration(migrations.Migration):
@@ -41,10 +42,13 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "stream",
-                    rill_django.store.tables.AsciiField(max_length=255, verbose_name="stream"),
+                    rill_django.store.texts.IdentityField(max_length=255, verbose_name="stream"),
                 ),
                 ("version", models.PositiveIntegerField(verbose_name="version")),
-                ("type", rill_django.store.tables.AsciiField(max_length=255, verbose_name="type")),
+                (
+                    "type",
+                    rill_django.store.texts.IdentityField(max_length=255, verbose_name="type"),
+                ),
                 (
                     "data",
                     models.JSONField(

@@ -7,6 +7,7 @@ from django.db.models import F, Min, Value
 from django.db.models.functions import Greatest, StrIndex, Substr
 
 import rill_django.store.tables
+import rill_django.store.texts
 
 from ._operations import CreateTableOfTheLog, RunOnModel
 
@@ -43,12 +44,15 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "category",
-                    rill_django.store.tables.AsciiField(max_length=255, verbose_name="category"),
+                    rill_django.store.texts.IdentityField(max_length=255, verbose_name="category"),
                 ),
-                ("type", rill_django.store.tables.AsciiField(max_length=255, verbose_name="type")),
+                (
+                    "type",
+                    rill_django.store.texts.IdentityField(max_length=255, verbose_name="type"),
+                ),
                 (
                     "stream",
-                    rill_django.store.tables.AsciiField(max_length=255, verbose_name="stream"),
+                    rill_django.store.texts.IdentityField(max_length=255, verbose_name="stream"),
                 ),
                 ("version", models.PositiveIntegerField(verbose_name="version")),
             ],

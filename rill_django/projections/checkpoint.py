@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.store.moments import MomentField, now
+from rill_django.store.texts import IdentityField
 
 
 class State(models.TextChoices):
@@ -29,7 +30,7 @@ class Checkpoint(models.Model):
     which position. From then on commands keep the rows up to date, and it does not move.
     """
 
-    name = models.CharField(_("projection"), max_length=255)
+    name = IdentityField(_("projection"), max_length=255)
     partition = models.PositiveSmallIntegerField(_("partition"), default=0)
     partitions = models.PositiveSmallIntegerField(_("of so many partitions"), default=1)
     is_beside = models.BooleanField(_("beside the live rows"), default=False)
@@ -38,7 +39,7 @@ class Checkpoint(models.Model):
     state = models.CharField(
         _("state"), max_length=20, choices=State.choices, default=State.RUNNING
     )
-    failed_event = models.CharField(_("event that failed"), max_length=300, blank=True)
+    failed_event = IdentityField(_("event that failed"), max_length=300, blank=True)
     error = models.TextField(_("error"), blank=True)
     updated_at = MomentField(_("updated at"), default=now)
 

@@ -6,15 +6,16 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.store.moments import MomentField, now
+from rill_django.store.texts import IdentityField
 
 
 class ParkedEvent(models.Model):
     """An event that waits, because a handler failed on it or on an earlier one of the same key."""
 
-    projection = models.CharField(_("projection"), max_length=255)
+    projection = IdentityField(_("projection"), max_length=255)
     partition = models.PositiveSmallIntegerField(_("partition"), default=0)
     position = models.BigIntegerField(_("position"))
-    event = models.CharField(_("event"), max_length=300)
+    event = IdentityField(_("event"), max_length=300)
     # Which of the events that it is upcast to; null: all of them.
     parts = models.JSONField(_("parts"), null=True)
     keys = models.JSONField(_("keys"))
@@ -39,9 +40,9 @@ class ParkedEvent(models.Model):
 class SkippedEvent(models.Model):
     """An event that a projection will never apply, because somebody decided so."""
 
-    projection = models.CharField(_("projection"), max_length=255)
+    projection = IdentityField(_("projection"), max_length=255)
     position = models.BigIntegerField(_("position"))
-    event = models.CharField(_("event"), max_length=300)
+    event = IdentityField(_("event"), max_length=300)
     # As for a parked event.
     parts = models.JSONField(_("parts"), null=True)
     error = models.TextField(_("error"), blank=True)

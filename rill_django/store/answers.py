@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 from rill_django.domain.errors import RillError
 
 DEFAULT_LIFETIME = timedelta(days=7)
+MAX_KEY_LENGTH = 255
+"""Characters of an idempotency key."""
 
 
 class IdempotencyKeyReused(RillError, ValueError):
@@ -26,6 +28,20 @@ class IdempotencyKeyReused(RillError, ValueError):
             f"The idempotency key {key!r} was used for another command. A key stands for one command "
             "and its repetitions; make a new one."
         )
+
+
+def refuse_unusable_key(key: str) -> None:
+    """Check that every database keeps an idempotency key as it is.
+
+    Raises:
+        ValueError: it is empty, too long, or no text that can be stored.
+    """
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise ValueError(
+            f"An idempotency key has 1 to {MAX_KEY_LENGTH} characters; this one has {len(key)}."
+        )
+    if "\0" in key or any("\ud800" <= character <= "\udfff" for character in key):
+        raise ValueError(f"The idempotency key {key!r} has characters that cannot be stored.")
 
 
 class Answers(Protocol):

@@ -47,7 +47,7 @@ _APPEND = f"INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorde
 _QUEUE = f"""
 INSERT INTO {UNSEQUENCED} (event_id)
 SELECT new.id FROM JSON_TABLE(%s, '$[*]' COLUMNS (
-    stream VARCHAR(255) CHARACTER SET ascii PATH '$[0]', version INT PATH '$[1]'
+    stream VARCHAR(255) CHARACTER SET utf8mb4 PATH '$[0]', version INT PATH '$[1]'
 )) AS wanted
 STRAIGHT_JOIN {EVENTS} new ON new.stream = wanted.stream AND new.version > wanted.version
 WHERE UTC_TIMESTAMP(6) < %s

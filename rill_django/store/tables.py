@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.streams import MAX_STREAM_LENGTH
+from rill_django.store.answers import MAX_KEY_LENGTH
 from rill_django.store.moments import MomentField
+from rill_django.store.texts import IdentityField
 
 LOST_RACE_CONSTRAINT = "rill_django_event_stream_version"
 MAX_TYPE_LENGTH = 255
@@ -28,29 +30,11 @@ class ImmutableEvent(RillError, TypeError):
 
 
 if TYPE_CHECKING:
-    _CharField = models.CharField[str, str]
     _BigIntegerField = models.BigIntegerField[int, int]
     _QuerySet = models.QuerySet["Event"]
 else:
-    _CharField, _BigIntegerField = models.CharField, models.BigIntegerField
+    _BigIntegerField = models.BigIntegerField
     _QuerySet = models.QuerySet
-
-
-class AsciiField(_CharField):
-    """A CharField that is compared byte by byte, so that prefixes can be searched by index."""
-
-    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
-        """Add the byte-wise collation of each database; SQLite's default is one."""
-        parameters: dict[str, Any] = dict(super().db_parameters(connection))
-        collation = {"postgresql": "C", "mysql": "ascii_bin"}.get(connection.vendor)
-        if collation is not None:
-            parameters["collation"] = collation
-        return parameters
-
-    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
-        """Name the character set that MySQL's collation belongs to."""
-        kind = super().db_type(connection)
-        return f"{kind} CHARACTER SET ascii" if connection.vendor == "mysql" else kind
 
 
 class PositionField(_BigIntegerField):
@@ -82,9 +66,9 @@ class Event(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    stream = AsciiField(_("stream"), max_length=MAX_STREAM_LENGTH)
+    stream = IdentityField(_("stream"), max_length=MAX_STREAM_LENGTH)
     version = models.PositiveIntegerField(_("version"))
-    type = AsciiField(_("type"), max_length=MAX_TYPE_LENGTH)
+    type = IdentityField(_("type"), max_length=MAX_TYPE_LENGTH)
     data = models.JSONField(_("data"), encoder=DjangoJSONEncoder)
     metadata = models.JSONField(_("metadata"), default=dict, encoder=DjangoJSONEncoder)
     recorded_at = MomentField(_("recorded at"))
@@ -151,9 +135,9 @@ class StoredType(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    category = AsciiField(_("category"), max_length=MAX_STREAM_LENGTH)
-    type = AsciiField(_("type"), max_length=MAX_TYPE_LENGTH)
-    stream = AsciiField(_("stream"), max_length=MAX_STREAM_LENGTH)
+    category = IdentityField(_("category"), max_length=MAX_STREAM_LENGTH)
+    type = IdentityField(_("type"), max_length=MAX_TYPE_LENGTH)
+    stream = IdentityField(_("stream"), max_length=MAX_STREAM_LENGTH)
     version = models.PositiveIntegerField(_("version"))
 
     class Meta:
@@ -168,8 +152,8 @@ class StoredType(models.Model):
 class Answer(models.Model):
     """What was answered to a command that came with an idempotency key."""
 
-    key = models.CharField(_("idempotency key"), max_length=255, primary_key=True)
-    command = models.CharField(_("digest of the command"), max_length=64)
+    key = IdentityField(_("idempotency key"), max_length=MAX_KEY_LENGTH, primary_key=True)
+    command = IdentityField(_("digest of the command"), max_length=64)
     answer = models.BinaryField(_("answer"), default=b"")
     expires_at = MomentField(_("expires at"), db_index=True)
 
