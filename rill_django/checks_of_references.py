@@ -75,26 +75,28 @@ def check_references_of(
 
 def _references_of(model: type[models.Model]) -> Iterator[tuple[Any, Any, str, str]]:
     """Yield the foreign keys that a deletion elsewhere matters to: with target, consequence, and cure."""
-    for field in model._meta.concrete_fields:
-        if not isinstance(field, models.ForeignKey) or field.remote_field.parent_link:
-            continue
-        if isinstance(field.related_model, str):
-            continue  # There is none; Django says so.
-        acts = field.remote_field.on_delete not in _LEAVES_ROWS_ALONE
-        consequences = [
-            *(["the projection's rows change without an event"] if acts else []),
-            *(["a rebuild fails, since its events still name it"] if field.db_constraint else []),
-        ]
-        if consequences:
+    keys: list[Any] = [
+        field
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.ForeignKey) and not field.remote_field.parent_link
+    ]
+    for key in keys:
+        consequences = []
+        if key.remote_field.on_delete not in _LEAVES_ROWS_ALONE:
+            consequences.append("the projection's rows change without an event")
+        if key.db_constraint:
+            consequences.append("a rebuild fails, since its events still name it")
+        if consequences and _is_known(key.related_model):
             yield (
-                field,
-                field.related_model,
+                key,
+                key.related_model,
                 " and ".join(consequences),
                 "Use db_constraint=False and on_delete=DO_NOTHING, or keep the key in a plain field.",
             )
-    for many in model._meta.many_to_many:
+    many_to_many: list[Any] = list(model._meta.many_to_many)
+    for many in many_to_many:
         through = many.remote_field.through
-        if not isinstance(through, str) and through._meta.auto_created:
+        if _is_known(through) and through._meta.auto_created and _is_known(many.related_model):
             yield (
                 many,
                 many.related_model,
@@ -103,3 +105,8 @@ def _references_of(model: type[models.Model]) -> Iterator[tuple[Any, Any, str, s
                 "Make a model of your own for the relation, whose foreign key has db_constraint=False and "
                 "on_delete=DO_NOTHING, or keep the keys in a plain field.",
             )
+
+
+def _is_known(model: Any) -> bool:
+    """Whether there is such a model; Django says so if not."""
+    return not isinstance(model, str)
