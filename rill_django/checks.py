@@ -18,6 +18,7 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
 from rill_django.projections.rows import RowProjection
 from rill_django.projections.rows.keys import unique_sets
+from rill_django.projections.rows.uniqueness import concrete_of
 from rill_django.store.orm import DIALECTS, DjangoEventStore, dialect_of
 
 READ_COMMITTED = "READ COMMITTED"
@@ -80,7 +81,8 @@ def check_projections(app_configs: Sequence[AppConfig] | None, **_: Any) -> list
         messages += _check_driver(projection)
         messages += _check_inline(projection)
         for model in projection.models:
-            messages += _check_owner(model, owners.setdefault(model, projection), projection)
+            owner = owners.setdefault(concrete_of(model), projection)
+            messages += _check_owner(model, owner, projection)
             messages += _check_model(model, projection)
         if isinstance(projection, RowProjection):
             messages += _check_key(projection)
@@ -214,7 +216,7 @@ def _check_model(model: type[models.Model], projection: Projection) -> list[Chec
         reason = "it is not managed, so that migrations make no table for it"
     elif model not in apps.get_models():
         reason = "it is abstract or swapped, or its app is not in INSTALLED_APPS"
-    elif isinstance(projection, RowProjection) and meta.get_parent_list() and not meta.proxy:
+    elif isinstance(projection, RowProjection) and concrete_of(model)._meta.parents:
         reason = (
             "it inherits from another model with a table of its own, which rows in bulk cannot do"
         )

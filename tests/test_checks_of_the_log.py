@@ -141,7 +141,9 @@ def test_it_asks_only_where_it_may():
     append("bank.Account/1", ADDED)
     assert check_stored_types(None, databases=None) == []
     assert check_stored_types(None, databases=["elsewhere"]) == []
-    assert [one.id for one in run_checks(databases=[connection.alias])] == ["rill.E010"]
+    everywhere = [one.id for one in run_checks(databases=[connection.alias])]
+    assert set(everywhere) - {"rill.W007"} == {"rill.E010"}  # MariaDB takes many keys for equal.
+    assert everywhere.count("rill.E010") == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,6 +32,22 @@ class Branch(models.Model):
         return f"{self.branch}: {self.owner}"
 
 
+class BusyBranch(Branch):
+    """The same rows, of which a manager shows some, under another name."""
+
+    class Busy(models.Manager):
+        def get_queryset(self):
+            return super().get_queryset().filter(accounts__gt=1)
+
+    objects = Busy()
+
+    class Meta:
+        proxy = True
+
+    def __str__(self) -> str:
+        return self.branch
+
+
 class AuditLine(models.Model):
     """One line for every event."""
 

@@ -11,7 +11,7 @@ from rill_django.projections.rebuild import rebuild, verify
 from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
-from tests.bank.models import Balance, Holder, Parcel
+from tests.bank.models import Balance, Branch, BusyBranch, Holder, Parcel
 from tests.projections.test_rows_batches import event
 from tests.projections.test_rows_buffer import do, projection_of
 
@@ -80,6 +80,24 @@ def test_rows_that_managers_hide_are_rows_all_the_same(batch_size):
     assert all_parcels() == expected
     projection.clear()
     assert all_parcels() == []
+
+
+def test_also_rows_of_a_proxy():
+    class Branches(RowProjection):
+        model = BusyBranch
+        key = ("branch", "owner")
+
+        @on(Account.opened)
+        def opened(self, row, event):
+            row.accounts += 1
+
+    for number in range(3):
+        Account.open.transact(str(number), owner="Ann").unwrap()
+        catch_up()
+    assert Branch.objects.get().accounts == 3
+    assert verify(Branches()).is_equal
+    rebuild(Branches())
+    assert Branch.objects.get().accounts == 3
 
 
 def test_also_those_of_inline_projections():

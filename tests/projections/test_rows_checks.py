@@ -1,13 +1,16 @@
 """System checks of projections and their models."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.core.checks import Error, Warning
+from django.test.utils import isolate_apps
 
-from rill_django import Projection, RowProjection, on
+from rill_django import Projection, RowProjection, checks, on
 from rill_django.checks import check_projections
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
-from tests.bank.models import Balance, Card, Holder
+from tests.bank.models import Balance, Branch, BusyBranch, Card, Holder
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +54,29 @@ def test_two_projections_of_a_model():
     assert isinstance(error, Error)
     assert error.id == "rill.E005"
     assert "bank.Balance and projections.Other both write to bank.Balance" in error.msg
+
+
+def test_a_proxy_is_its_model():
+    rows_of(BusyBranch, ("branch", "owner"))
+    assert found() == []
+    rows_of(Branch, ("branch", "owner"))
+    assert found() == ["rill.E005"]
+
+
+@isolate_apps("tests.bank")
+def test_nor_is_a_proxy_a_way_round_a_second_table(monkeypatch):
+    class Local(Balance):
+        class Meta:
+            app_label = "bank"
+
+    class Near(Local):
+        class Meta:
+            app_label = "bank"
+            proxy = True
+
+    monkeypatch.setattr(checks, "apps", SimpleNamespace(get_models=lambda: [Near]))
+    rows_of(Near)
+    assert "rill.E006" in found()
 
 
 def test_a_model_without_table(monkeypatch):

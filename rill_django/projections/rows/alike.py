@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.domain.errors import RillError
 from rill_django.projections.rows.entries import Key
 from rill_django.projections.rows.layout import Layout
+from rill_django.projections.rows.settling import AnyField
 
 _BYTE_WISE = {"postgresql": "C", "sqlite": "BINARY"}
 _EXAMPLES = ("A", "a ", "\u00e1")
@@ -65,9 +66,18 @@ def _folded(value: object) -> object:
     return "".join(letters).casefold().rstrip()
 
 
-def texts_taken_for_equal(
-    connection: BaseDatabaseWrapper, field: models.Field[object, object]
-) -> Iterator[str]:
+def tells_keys_apart(layout: Layout) -> bool:
+    """Whether the database takes different keys for different, as far as it shows by examples."""
+    connection = connections[layout.using]
+    columns = [layout.columns[index] for index in layout.key_indexes]
+    return not any(
+        isinstance(column.target, (models.CharField, models.TextField))
+        and any(texts_taken_for_equal(connection, column.field))
+        for column in columns
+    )
+
+
+def texts_taken_for_equal(connection: BaseDatabaseWrapper, field: AnyField) -> Iterator[str]:
     """Yield texts that are the same as ``a`` in a field's column, as the database itself says.
 
     Nothing for a table that is not there yet.

@@ -13,7 +13,7 @@ from rill_django.domain.records import RecordedEvent
 from rill_django.projections.at_work import AtWork
 from rill_django.projections.handler_results import DELETE, refuse_result
 from rill_django.projections.projection import HandlerFailed
-from rill_django.projections.rows.alike import alike_among, keys_alike
+from rill_django.projections.rows.alike import alike_among, keys_alike, tells_keys_apart
 from rill_django.projections.rows.asking import Asking
 from rill_django.projections.rows.changes import Changes
 from rill_django.projections.rows.claims import Claims
@@ -66,6 +66,7 @@ class RowBuffer(Session):
         self._dirty: list[Entry] = []
         self._is_broken = False
         self._has_table = False
+        self._are_alike = False
         self._claims: Claims | None = None
         self._suspects: set[Key] = set()
         self._asking = Asking(self._write)
@@ -154,6 +155,8 @@ class RowBuffer(Session):
         self._changes = Changes(self._table.layout)
         self._sizes = Sizes(self._table.layout)
         uniqueness = self._table.layout.uniqueness
+        # Where no row is looked for, none is found that the database takes for that of another key.
+        self._are_alike = self._written is not None and not tells_keys_apart(self._table.layout)
         if uniqueness.sets or uniqueness.opaque:
             self._claims = Claims(uniqueness.sets)
 
@@ -345,9 +348,7 @@ class RowBuffer(Session):
         try:
             self._table.insert(new)
         except IntegrityError as error:
-            layout = self._table.layout
-            may_be_alike = not (self._is_shared or layout.keys_are_exact)
-            alike = alike_among([*self._entries, *(one.key for one in new)]) if may_be_alike else ()
+            alike = alike_among(self._entries) if self._are_alike else ()
             if alike:
-                raise keys_alike(self._projection.name, layout, alike) from error
+                raise keys_alike(self._projection.name, self._table.layout, alike) from error
             raise

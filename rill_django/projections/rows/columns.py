@@ -38,7 +38,7 @@ class Column:
     def __init__(self, field: AnyField, connection: BaseDatabaseWrapper) -> None:
         self.field = field
         self.name: str = field.attname
-        self.target = target = _target(field)
+        self.target = target = target_of(field)
         make = SETTLERS.get(type(target))
         settle = make(target, connection) if make and _is_stored_plainly(field) else None
         self.is_json = settle is not None and isinstance(target, models.JSONField)
@@ -55,7 +55,7 @@ class Column:
         return old is value and type(value) in _IMMUTABLE
 
 
-def _target(field: AnyField) -> AnyField:
+def target_of(field: AnyField) -> AnyField:
     """Follow foreign keys to the field that says what is stored."""
     while isinstance(field, models.ForeignKey):
         field = cast("AnyField", field.target_field)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models
 from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
+from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import post_init, pre_init
 
 from rill_django.projections.rows.columns import Column
@@ -76,7 +77,7 @@ class Instances:
         literals = {
             column.name: _literal_default(column.field)
             for column in self._columns
-            if isinstance(column.field.db_default, models.Value)
+            if _has_plain_default(column.field)
         }
         return self._model(**literals | dict(zip(self._layout.key_names, key, strict=True)))
 
@@ -125,9 +126,18 @@ class Instances:
 def _literal_default(field: AnyField) -> Any:
     """Return a field's default; where the database has it, and it is a plain value, that value."""
     value = field.get_default()
-    if isinstance(value, DatabaseDefault) and isinstance(field.db_default, models.Value):
-        return field.db_default.value
+    if isinstance(value, DatabaseDefault) and _has_plain_default(field):
+        default = field.db_default
+        return default.value if isinstance(default, models.Value) else default
     return value
+
+
+def _has_plain_default(field: AnyField) -> bool:
+    """Whether the database has a default that is a plain value, and no expression."""
+    default = field.db_default
+    if default is NOT_PROVIDED:
+        return False
+    return isinstance(default, models.Value) or not hasattr(default, "resolve_expression")
 
 
 def _settled(column: Column, value: Any) -> Any:

@@ -19,7 +19,7 @@ from rill_django.projections.rows.columns import Column
 from rill_django.projections.rows.entries import Key
 from rill_django.projections.rows.settling import UNSURE
 from rill_django.projections.rows.tables import RowTable
-from rill_django.projections.rows.uniqueness import primary_key_of
+from rill_django.projections.rows.uniqueness import concrete_of, primary_key_of
 
 KEYS_REMEMBERED = 10_000
 
@@ -254,7 +254,7 @@ def _getter_of_all(names: Sequence[str]) -> Callable[[RecordedEvent], tuple[Any,
 
 def unique_sets(model: type[models.Model]) -> set[frozenset[str]]:
     """Return the sets of field names that are unique together, whatever the other fields are."""
-    meta = model._meta
+    meta = concrete_of(model)._meta
     sets = {frozenset((field.name,)) for field in meta.fields if field.unique}
     sets.add(frozenset(field.name for field in primary_key_of(model)))
     sets |= {frozenset(names) for names in meta.unique_together}

@@ -11,7 +11,7 @@ from django.db import connections, models
 from rill_django.projections.rows.columns import Column
 from rill_django.projections.rows.entries import Values
 from rill_django.projections.rows.settling import AnyField
-from rill_django.projections.rows.uniqueness import compares_exactly, primary_key_of, uniqueness_of
+from rill_django.projections.rows.uniqueness import primary_key_of, uniqueness_of
 
 
 class Layout:
@@ -28,7 +28,6 @@ class Layout:
         all_names: those of generated ones too, in the model's order.
         key_indexes: places of the key among the columns.
         primary_key_indexes: places of the primary key.
-        keys_are_exact: keys are equal to the database only if they are equal to Python, as far as is known.
         fixed_indexes: columns of an existing row that must not change.
         stamped_indexes: columns that tell when a row was made or changed.
         written_once: columns that tell when a row was made.
@@ -53,9 +52,6 @@ class Layout:
         primary_key = primary_key_of(model)
         self.key_indexes = tuple(map(self.names.index, self.key_names))
         self.primary_key_indexes = tuple(self.names.index(one.attname) for one in primary_key)
-        self.keys_are_exact = all(
-            compares_exactly(self.columns[index], connection.vendor) for index in self.key_indexes
-        )
         self.fixed_indexes = frozenset((*self.key_indexes, *self.primary_key_indexes))
         self.written_once = _indexes(fields, "auto_now_add")
         self.stamped_indexes = _indexes(fields, "auto_now") | self.written_once

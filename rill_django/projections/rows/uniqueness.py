@@ -29,6 +29,11 @@ def primary_key_of(model: type[models.Model]) -> list[models.Field[Any, Any]]:
     return list(getattr(meta, "pk_fields", None) or [meta.pk])
 
 
+def concrete_of(model: type[models.Model]) -> type[models.Model]:
+    """Return the model that has the table: that of a proxy, which does not know what is unique in it."""
+    return model._meta.concrete_model or model
+
+
 def uniqueness_of(
     model: type[models.Model],
     columns: Sequence[Column],
@@ -49,7 +54,7 @@ def uniqueness_of(
         indexes = tuple(map(names.index, names_together))
         if frozenset(indexes) in known:
             continue
-        if all(compares_exactly(columns[index], vendor) for index in indexes):
+        if all(_compares_exactly(columns[index], vendor) for index in indexes):
             sets.append(indexes)
         else:
             opaque |= names_together
@@ -60,7 +65,7 @@ def _constraints(
     model: type[models.Model], names: set[str]
 ) -> tuple[set[frozenset[str]], set[str]]:
     """Return the sets of names that are unique together, and the names in all other constraints."""
-    meta = model._meta
+    meta = concrete_of(model)._meta
 
     def attname(name: str) -> str:
         return meta.get_field(name).attname  # type: ignore[union-attr]
@@ -90,7 +95,7 @@ def _unique_names(model: type[models.Model]) -> Iterator[str]:
             yield field.attname
 
 
-def compares_exactly(column: Column, vendor: str) -> bool:
+def _compares_exactly(column: Column, vendor: str) -> bool:
     """Whether values are equal to the database only if they are equal to Python."""
     if not column.is_known or column.is_json:
         return False
