@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RecordedEvent
@@ -66,7 +66,6 @@ class RowBuffer(Session):
         self._dirty: list[Entry] = []
         self._is_broken = False
         self._has_table = False
-        self._are_alike = False
         self._claims: Claims | None = None
         self._suspects: set[Key] = set()
         self._asking = Asking(self._write)
@@ -155,8 +154,6 @@ class RowBuffer(Session):
         self._changes = Changes(self._table.layout)
         self._sizes = Sizes(self._table.layout)
         uniqueness = self._table.layout.uniqueness
-        # Where no row is looked for, none is found that the database takes for that of another key.
-        self._are_alike = self._written is not None and not tells_keys_apart(self._table.layout)
         if uniqueness.sets or uniqueness.opaque:
             self._claims = Claims(uniqueness.sets)
 
@@ -345,10 +342,16 @@ class RowBuffer(Session):
             self._claims.settle([entry.key for entry in dirty])
 
     def _insert(self, new: Sequence[Entry]) -> None:
-        try:
+        if self._written is None:
             self._table.insert(new)
+            return
+        # No rows were looked for, so none was found that the database takes for that of another key.
+        try:
+            with transaction.atomic(using=self._keys.using):
+                self._table.insert(new)
         except IntegrityError as error:
-            alike = alike_among(self._entries) if self._are_alike else ()
-            if alike:
-                raise keys_alike(self._projection.name, self._table.layout, alike) from error
+            layout = self._table.layout
+            alike = alike_among(self._entries)
+            if alike and not tells_keys_apart(layout):
+                raise keys_alike(self._projection.name, layout, alike) from error
             raise
