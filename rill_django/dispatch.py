@@ -18,7 +18,7 @@ from rill_django.domain.frozen import frozen
 from rill_django.domain.limits import Limits
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
-from rill_django.domain.results import Conflict, Ok, Rejected, Result
+from rill_django.domain.results import Conflict, Later, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.domain.storable import Unstorable, place_in, settled
 from rill_django.repository import Repository, replay
@@ -157,13 +157,20 @@ class Dispatcher(Runtime):
         """Return the result that a command had the first time."""
         known = msgspec.json.decode(answer, type=_Answer)
         empty = message.definition.aggregate.empty(message)
-        stored = self.repository.store.load(empty.stream)[: known.version + 1]
-        aggregate = replay(empty, decode_events(stored, current_registry()))
-        aggregate = msgspec.structs.replace(aggregate, _version=known.version)
+        events = self.repository.store.read().stream(empty.stream)
+
+        def aggregate() -> Any:
+            """Read and apply all events up to its version: few callers want to see it."""
+            stored = events.limit(known.version + 1).stored()
+            found = replay(empty, decode_events(stored, current_registry()))
+            return msgspec.structs.replace(found, _version=known.version)
+
+        later = Later(empty.stream, known.version, aggregate)
         if known.reason is not None:
-            return Rejected(known.reason, frozen(known.data), aggregate)
-        first = known.version + 1 - known.events
-        return Ok(aggregate, tuple(decode_events(stored[first:], current_registry())))
+            return Rejected(known.reason, frozen(known.data), later)
+        own = events.from_version(known.version + 1 - known.events).limit(known.events).stored()
+        told = (msgspec.structs.replace(one, position=None) for one in own)  # As the first time.
+        return Ok(later, tuple(decode_events(told, current_registry())))
 
 
 class _NoAnswer(Exception):

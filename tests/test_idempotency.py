@@ -51,6 +51,32 @@ def test_a_repetition_gets_the_first_result_and_decides_nothing(dispatcher):
 
 
 @pytest.mark.usefixtures("account")
+def test_a_repetition_reads_its_own_events_and_no_others(dispatcher, monkeypatch):
+    """A stream may be long; the aggregate is made when somebody asks for it."""
+    first = deposit(dispatcher, 5, "k1")
+    for number in range(20):
+        deposit(dispatcher, 7, f"other {number}")
+    read = []
+    fetch = dispatcher.repository.store.fetch
+
+    def counted(selection):
+        found = fetch(selection)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(dispatcher.repository.store, "fetch", counted)
+    monkeypatch.setattr(dispatcher.repository.store, "load", None)
+    again = deposit(dispatcher, 5, "k1")
+    assert (again.stream, again.version) == (first.stream, first.version)
+    assert [one.message for one in again.events] == [one.message for one in first.events]
+    assert [one.position for one in again.events] == [None]
+    assert read == [1]
+    assert again.aggregate == first.aggregate
+    assert again.aggregate is again.aggregate
+    assert read == [1, 2]
+
+
+@pytest.mark.usefixtures("account")
 def test_a_rejection_is_remembered_too(dispatcher):
     message = Account.withdraw.message("1", 5)
     first = dispatcher.transact(message, idempotency_key="k")

@@ -162,13 +162,13 @@ def _owner(pk: Any) -> str:
 
 def _response(result: Result[Any], *, is_conditional: bool) -> Response:
     match result:
-        case Ok(aggregate=aggregate, events=events):
+        case Ok(stream=stream, version=version, events=events):
             body = {
-                "stream": aggregate.stream,
-                "version": aggregate.version,
+                "stream": stream,
+                "version": version,
                 "events": [event_body(event) for event in events],
             }
-            return Response(body, headers={"ETag": f'"{aggregate.version}"'})
+            return Response(body, headers={"ETag": f'"{version}"'})
         case Rejected(reason=reason, data=data):
             return problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "Rejected", reason, reason=reason, data=plain(data)

@@ -114,7 +114,7 @@ class RejectedError(RillError):
     def __init__(self, rejection: Rejected) -> None:
         self.rejection = rejection
         details = "".join(f", {name}={value!r}" for name, value in rejection.data.items())
-        super().__init__(f"{rejection.aggregate.stream}: rejected: {rejection.reason}{details}")
+        super().__init__(f"{rejection.stream}: rejected: {rejection.reason}{details}")
 
     def __reduce__(self) -> Any:
         return type(self), (self.rejection,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, Union
 
 import msgspec
@@ -15,8 +15,76 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="Aggregate")
 
+_set = object.__setattr__
 
-class Ok(msgspec.Struct, Generic[A], frozen=True):
+
+class Later(Generic[A]):
+    """An aggregate that is made when somebody asks for it, since that may take reading a whole stream.
+
+    Args:
+        stream: name of its stream.
+        version: its version.
+        make: makes it.
+    """
+
+    __slots__ = ("_made", "_make", "stream", "version")
+
+    def __init__(self, stream: str, version: int, make: Callable[[], A]) -> None:
+        self.stream = stream
+        self.version = version
+        self._make = make
+        self._made: A | None = None
+
+    def made(self) -> A:
+        """Return it, the same each time."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+class _Answered(Generic[A]):
+    """A frozen value with an aggregate."""
+
+    __slots__ = ("_aggregate",)
+    __match_args__: tuple[str, ...] = ()
+
+    _aggregate: A | Later[A]
+
+    @property
+    def aggregate(self) -> A:
+        """See the class."""
+        found = self._aggregate
+        return found.made() if isinstance(found, Later) else found
+
+    @property
+    def stream(self) -> str:
+        """Name of the aggregate's stream."""
+        return self._aggregate.stream
+
+    @property
+    def version(self) -> int:
+        """Version of the aggregate."""
+        return self._aggregate.version
+
+    def _values(self) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"immutable type: {type(self).__name__!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __reduce__(self) -> Any:
+        return type(self), self._values()
+
+
+class Ok(_Answered[A]):
     """The command was accepted and its events are stored.
 
     Attributes:
@@ -24,15 +92,27 @@ class Ok(msgspec.Struct, Generic[A], frozen=True):
         events: the stored events, numbered with their versions; empty when nothing had to change.
     """
 
-    aggregate: A
-    events: tuple[RecordedEvent, ...] = ()
+    __slots__ = ("events",)
+    __match_args__ = ("aggregate", "events")
+
+    events: tuple[RecordedEvent, ...]
+
+    def __init__(self, aggregate: A | Later[A], events: tuple[RecordedEvent, ...] = ()) -> None:
+        _set(self, "_aggregate", aggregate)
+        _set(self, "events", events)
 
     def unwrap(self) -> A:
         """Return the aggregate."""
         return self.aggregate
 
+    def _values(self) -> tuple[Any, ...]:
+        return self.aggregate, self.events
 
-class Rejected(msgspec.Struct, frozen=True):
+    def __repr__(self) -> str:
+        return f"Ok(aggregate={self.aggregate!r}, events={self.events!r})"
+
+
+class Rejected(_Answered["Aggregate"]):
     """The domain's own refusal. Nothing was stored.
 
     Attributes:
@@ -41,15 +121,28 @@ class Rejected(msgspec.Struct, frozen=True):
         aggregate: the aggregate that refused, as it was before the command.
     """
 
+    __slots__ = ("data", "reason")
+    __match_args__ = ("reason", "data")
+
     reason: str
     data: Mapping[str, Any]
-    aggregate: Aggregate
 
-    __match_args__ = ("reason", "data")
+    def __init__(
+        self, reason: str, data: Mapping[str, Any], aggregate: Aggregate | Later[Any]
+    ) -> None:
+        _set(self, "reason", reason)
+        _set(self, "data", data)
+        _set(self, "_aggregate", aggregate)
 
     def unwrap(self) -> NoReturn:
         """Raise `RejectedError`."""
         raise RejectedError(self)
+
+    def _values(self) -> tuple[Any, ...]:
+        return self.reason, self.data, self.aggregate
+
+    def __repr__(self) -> str:
+        return f"Rejected(reason={self.reason!r}, data={self.data!r}, aggregate={self.aggregate!r})"
 
 
 class Conflict(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from rill_django.repository import Limits
 from rill_django.store.dialect import Row
 from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.protocol import EMPTY_STREAM, Append, WrongExpectedVersion
+from rill_django.store.query_log import without_query_log
 
 BATCH_BYTES = 4_000_000
 """Most bytes of the lines that are stored in one transaction, but for the last one."""
@@ -216,6 +217,7 @@ class Import:
         except InvalidMessage as error:
             raise ImportRefused(one.number, f"{one.identity}: {error}") from error
 
+    @without_query_log()
     def _import(self, batch: Sequence[Incoming]) -> int:
         # The append itself checks versions, so what is probably new need not be looked up before.
         if not self._looks_first and is_consecutive(batch) and self._append(batch) is None:

@@ -32,6 +32,7 @@ from rill_django.integrity.reading import (
 )
 from rill_django.integrity.workers import can_be_shared, in_processes, one_by_one
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.query_log import without_query_log
 from rill_django.store.tables import Position, StoredType
 
 logger = logging.getLogger("rill_django.integrity")
@@ -139,6 +140,7 @@ def _check_range(store: DjangoEventStore, part: Part, findings: Findings) -> Non
         check_gap(store, expected, part.upto, findings)
 
 
+@without_query_log()
 def verify(
     store: DjangoEventStore,
     *,

@@ -27,11 +27,13 @@ from rill_django.projections.running import Progress
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
+from rill_django.store.query_log import without_query_log
 
 logger = logging.getLogger("rill_django.projections")
 
 
 @rare_collections()
+@without_query_log()
 def rebuild(
     projection: Projection,
     *,

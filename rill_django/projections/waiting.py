@@ -22,6 +22,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks: each pause is half as long again as the one before."""
 
 
+EVENTS_PER_STATEMENT = 5_000
+
+
 class NotCaughtUp(RillError, TimeoutError):
     """A projection has not applied an event within the time given. It may do so any moment."""
 
@@ -148,10 +151,14 @@ class _Watch:
 
         identities = [event.identity for event in self._events]
         parked = ParkedEvent.objects.using(self._projection.using).filter(
-            projection=self._projection.name, event__in=identities
+            projection=self._projection.name
         )
-        first = parked.order_by("position").values_list("event", flat=True).first()
-        if first is not None:
+        # Some at a time: a statement cannot name all events of a large commit.
+        for start in range(0, len(identities), EVENTS_PER_STATEMENT):
+            some = parked.filter(event__in=identities[start : start + EVENTS_PER_STATEMENT])
+            first = some.order_by("position").values_list("event", flat=True).first()
+            if first is None:
+                continue
             raise ProjectionStopped(
                 f"{self._projection.name} has parked {first}: its handler failed on it, or on an "
                 "earlier event of the same key."

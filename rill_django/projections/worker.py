@@ -28,6 +28,7 @@ from rill_django.projections.upgrades import Upgrades
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore, SequencerHeld
+from rill_django.store.query_log import without_query_log
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -93,6 +94,7 @@ class ProjectionWorker:
         return lanes | self._upgrades.stopped
 
     @rare_collections()
+    @without_query_log()
     def run(self, stop: Stop, *, poll_interval: float | None = None) -> None:
         """Run until ``stop`` is set; a batch that has begun is finished.
 
@@ -120,6 +122,7 @@ class ProjectionWorker:
                 stop.wait(interval)
 
     @rare_collections()
+    @without_query_log()
     def run_until_caught_up(self, stop: Stop | None = None) -> None:
         """Run until nothing is left to apply of what is committed, but for projections that stand still.
 

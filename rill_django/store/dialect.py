@@ -60,6 +60,18 @@ IDLE_SECONDS = 10
 """How long a sequencer may let the database wait between two statements before its connection is ended."""
 
 
+STREAMS_PER_STATEMENT = 5_000
+"""Databases limit what one statement can ask for, SQLite to 32,766 values."""
+
+
+def _in_parts(streams: Iterable[str]) -> Iterator[tuple[list[str], str]]:
+    """Yield different streams, not too many at a time, with their places in a statement."""
+    names = list(dict.fromkeys(streams))
+    for start in range(0, len(names), STREAMS_PER_STATEMENT):
+        some = names[start : start + STREAMS_PER_STATEMENT]
+        yield some, ", ".join(["%s"] * len(some))
+
+
 class IdsTooOld(Exception):
     """An append took so long that its events might be passed over; it has to begin anew."""
 
@@ -262,30 +274,32 @@ class Dialect:
 
     def versions(self, cursor: CursorWrapper, streams: Sequence[str]) -> dict[str, int]:
         """Return the last version of each stream that has events."""
-        if not streams:
-            return {}
-        places = ", ".join(["%s"] * len(streams))
-        cursor.execute(
-            f"SELECT stream, MAX(version) FROM {EVENTS} WHERE stream IN ({places}) GROUP BY stream",
-            tuple(streams),
-        )
-        return dict(cursor.fetchall())
+        found: dict[str, int] = {}
+        for some, places in _in_parts(streams):
+            cursor.execute(
+                f"SELECT stream, MAX(version) FROM {EVENTS} WHERE stream IN ({places}) GROUP BY stream",
+                some,
+            )
+            found.update(cursor.fetchall())
+        return found
 
     def load_all(self, cursor: CursorWrapper, streams: Sequence[str]) -> list[StoredEvent]:
         """Read many streams without their positions, each in the order of versions."""
-        places = ", ".join(["%s"] * len(streams))
-        cursor.execute(
-            f"SELECT stream, version, type, {self.json_text.format('data')}, "
-            f"{self.json_text.format('metadata')}, {self.time_text.format('recorded_at')} "
-            f"FROM {EVENTS} WHERE stream IN ({places}) ORDER BY stream, version",
-            tuple(streams),
-        )
-        return [
-            StoredEvent(
-                stream, version, None, type, data.encode(), metadata.encode(), self.utc(time)
+        found: list[StoredEvent] = []
+        for some, places in _in_parts(streams):
+            cursor.execute(
+                f"SELECT stream, version, type, {self.json_text.format('data')}, "
+                f"{self.json_text.format('metadata')}, {self.time_text.format('recorded_at')} "
+                f"FROM {EVENTS} WHERE stream IN ({places}) ORDER BY stream, version",
+                some,
             )
-            for stream, version, type, data, metadata, time in cursor.fetchall()
-        ]
+            found += [
+                StoredEvent(
+                    stream, version, None, type, data.encode(), metadata.encode(), self.utc(time)
+                )
+                for stream, version, type, data, metadata, time in cursor.fetchall()
+            ]
+        return found
 
     def fetch(self, cursor: CursorWrapper, selection: Selection) -> list[StoredEvent]:
         """Read a selection, by key. See `EventStore.fetch` for where a page ends."""

@@ -34,6 +34,9 @@ from rill_django.store.tables import LOST_RACE_CONSTRAINT
 SEQUENCE_AT_MOST = 1_000
 """Events that get their positions in one go."""
 
+STATEMENT_CHARACTERS = 2_000_000
+"""Of events, in one statement: well below the 16 MB of a packet that MariaDB allows by default."""
+
 _DUPLICATE_ENTRY = 1062
 _BEGIN_ANEW = (1213, 1205, 1020)
 """A deadlock; a wait for a lock that took too long; a record that has changed since it was read, as MariaDB
@@ -100,9 +103,10 @@ class MySQL(Dialect):
             return None
         cursor.execute("SELECT UTC_TIMESTAMP(6)")
         now = self.utc(cursor.fetchone()[0])
-        places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
-        values = [value for row in rows for value in (*row[:5], utc_text(row.recorded_at or now))]
-        cursor.execute(_APPEND + places, values)
+        for some in _parts(rows):
+            places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
+            values = [it for row in some for it in (*row[:5], utc_text(row.recorded_at or now))]
+            cursor.execute(_APPEND + places, values)
         until = utc_text(now + timedelta(seconds=QUEUE_SECONDS))
         cursor.execute(_QUEUE, (msgspec.json.encode(list(expected.items())).decode(), until))
         if cursor.rowcount != len(rows):
@@ -188,6 +192,18 @@ class MySQL(Dialect):
         """See `Dialect.is_lost_race`."""
         number, text = (*error.args, None, "")[:2]
         return number == _DUPLICATE_ENTRY and LOST_RACE_CONSTRAINT in str(text)
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield the rows, so many at a time as fit into a statement."""
+    first, size = 0, 0
+    for number, row in enumerate(rows):
+        size += len(row.data) + len(row.metadata) + len(row.stream)
+        if size > STATEMENT_CHARACTERS:
+            yield rows[first : number + 1]
+            first, size = number + 1, 0
+    if first < len(rows):
+        yield rows[first:]
 
 
 def _is_read_committed(connection: BaseDatabaseWrapper) -> bool:

@@ -5,6 +5,7 @@ import pytest
 
 from rill_django import Conflict, ConflictError, InvalidMessage, Ok, Rejected, RejectedError
 from rill_django.domain.errors import UnreadableEvent
+from rill_django.domain.results import Later
 from tests.domain.shop import Account
 
 
@@ -33,6 +34,44 @@ class TestResultsInAMatchStatement:
 
     def test_conflict(self):
         assert described(Conflict("tests.Account/1", 1, 2)) == "now at 2"
+
+
+class TestValues:
+    RESULTS = (
+        Ok(Account("1"), ("event",)),
+        Account("1").reject("no", amount=Decimal(1)),
+        Conflict("tests.Account/1", 1, 2),
+    )
+
+    @pytest.mark.parametrize("result", RESULTS)
+    def test_they_cannot_be_changed_and_are_equal_to_their_copies(self, result):
+        with pytest.raises(AttributeError):
+            result.stream = "another"
+        with pytest.raises(AttributeError):
+            result.reason = "another"
+        copy = pickle.loads(pickle.dumps(result))
+        assert copy == result
+        assert repr(copy) == repr(result)
+        assert all(result != other for other in (*self.RESULTS, None) if other is not result)
+
+    def test_they_say_what_they_are(self):
+        ok, rejected, _ = self.RESULTS
+        assert repr(ok) == "Ok(aggregate=Account('1', version=-1), events=('event',))".replace(
+            "Account('1', version=-1)", repr(Account("1"))
+        )
+        assert repr(rejected).startswith("Rejected(reason='no', data={'amount': Decimal('1')}")
+        assert (ok.stream, ok.version) == ("tests.Account/1", -1)
+        assert (rejected.stream, rejected.version) == ("tests.Account/1", -1)
+
+    def test_an_aggregate_may_be_made_later_and_once(self):
+        made = []
+        later = Later("tests.Account/1", 3, lambda: made.append(1) or Account("1"))
+        ok = Ok(later)
+        assert (ok.stream, ok.version, made) == ("tests.Account/1", 3, [])
+        assert ok.unwrap() == ok.aggregate == Account("1")
+        assert ok == Ok(Account("1"))
+        assert pickle.loads(pickle.dumps(ok)) == ok
+        assert made == [1]
 
 
 class TestUnwrapping:

@@ -21,6 +21,7 @@ from rill_django.management.progress import Progress
 from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import SequencerHeld
+from rill_django.store.query_log import without_query_log
 
 LINES_AT_ONCE = 500
 
@@ -121,6 +122,7 @@ class Command(Interruptible, BaseCommand):
         if output is not None:
             self.stdout.write(self.style.SUCCESS(f"{number:,} events are in {output}."))
 
+    @without_query_log()
     def _write(
         self,
         export: Export,

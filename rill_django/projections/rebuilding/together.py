@@ -28,6 +28,7 @@ from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS, R
 from rill_django.projections.running import Progress
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.query_log import without_query_log
 
 WORTH_SHARING = 20_000
 """So many events have to be left, or a new process takes longer to start than it helps."""
@@ -101,6 +102,7 @@ def build_together(
 
 
 @rare_collections()
+@without_query_log()
 def build_share(
     projection: Projection,
     share: tuple[int, int],

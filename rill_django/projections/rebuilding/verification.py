@@ -34,12 +34,14 @@ from rill_django.projections.running import Progress
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
+from rill_django.store.query_log import without_query_log
 
 FIRST_ROWS = 20
 
 
 @making_anew()
 @rare_collections()
+@without_query_log()
 def verify(
     projection: Projection,
     *,
