@@ -69,7 +69,7 @@ class RowBuffer(Session):
         self._claims: Claims | None = None
         self._suspects: set[Key] = set()
         self._asking = Asking(self._write)
-        self._here: AtWork | None = None
+        self._here: AtWork
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -117,8 +117,7 @@ class RowBuffer(Session):
             self._load(set(chain.from_iterable(read[some])).difference(self._entries))
             for event, keys in zip(events[some], read[some], strict=True):
                 for key in keys:
-                    self._handle(event, key)
-                    if self._asking.has_written:
+                    if self._handle(event, key):
                         self._begin_anew(keys)
                 done += 1
                 if self._asking.needs_single and done < len(events):
@@ -152,6 +151,8 @@ class RowBuffer(Session):
         self._table = self._keys.table
         self._instances = self._table.instances
         self._changes = Changes(self._table.layout)
+        self._is_watched = self._instances.is_making_watched
+        self._related = self._changes.related
         self._sizes = Sizes(self._table.layout)
         uniqueness = self._table.layout.uniqueness
         if uniqueness.sets or uniqueness.opaque:
@@ -211,7 +212,8 @@ class RowBuffer(Session):
 
     # --- handling ---------------------------------------------------------------------------
 
-    def _handle(self, event: RecordedEvent, key: Key) -> None:
+    def _handle(self, event: RecordedEvent, key: Key) -> bool:
+        """Call a handler; return whether it may have changed rows past this buffer."""
         entry = self._entries.get(key)
         if entry is not None and not entry.is_sure:
             self._load_unsure()
@@ -226,20 +228,20 @@ class RowBuffer(Session):
         else:
             row = entry.row
             before = entry.values
-            if self._instances.is_making_watched:
+            if self._is_watched:
                 entry.row = row = self._instances.made_anew(row)
-        if self._instances.is_making_watched:
+        if self._is_watched:
             others = frozenset(row.__dict__)
-        here = self._here
-        assert here is not None
+        here, asking = self._here, self._asking
         handler = self._handlers[event.type]
-        self._changes.watch(row)
+        if self._related is not None:
+            row._state.fields_cache = self._related
         try:
             here.row = row
             result = handler(self._projection, row, event)
             here.row = None
-            if self._asking.has_asked:
-                self._asking.raise_if_failed()
+            if asking.has_asked:
+                asking.raise_if_failed()
                 if entry is not None and entry.row is not None:
                     before = entry.values  # To be written may have given it its primary key.
             if result is None:
@@ -254,7 +256,7 @@ class RowBuffer(Session):
         if found is None:
             if result is DELETE and entry is not None:
                 self._delete(entry)
-            return
+            return asking.has_written
         values, changed, is_sure = found
         if self._claims is not None:
             self._claim(key, values, changed, is_new)
@@ -270,6 +272,7 @@ class RowBuffer(Session):
         if self._claims is not None and self._claims.must_write:
             self._claims.must_write = False
             self._write()
+        return asking.has_written
 
     def _refuse_alike(self, event: RecordedEvent, key: Key) -> None:
         """Refuse a key that has no row, but one that the database takes for its own."""

@@ -32,6 +32,9 @@ class Changes:
 
     Args:
         layout: of the rows.
+
+    Attributes:
+        related: what a row that is given to a handler has to keep other instances in, if it may.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -40,8 +43,7 @@ class Changes:
         self._values_of = layout.values_of
         self._using = layout.using
         self._fixed = layout.fixed_indexes
-        self._has_relations = layout.has_relations
-        self._related = Related()
+        self.related = Related() if layout.has_relations else None
         self._may_be_sure = not layout.has_generated
         self._numbers = range(len(layout.columns))
         # A new row lacks the generated ones. A row of such a model is looked at closely each time.
@@ -55,11 +57,6 @@ class Changes:
             for column, is_special in zip(layout.columns, are_special, strict=True)
         ]
         self._unknown = [i for i, column in enumerate(layout.columns) if not column.is_known]
-
-    def watch(self, row: Instance) -> None:
-        """Watch what a handler does that is about to get a row."""
-        if self._has_relations:
-            row._state.fields_cache = self._related
 
     def of(
         self,
@@ -92,9 +89,9 @@ class Changes:
         attributes = row.__dict__
         if len(attributes) > self._most_attributes:
             self._prune(row, others)
-        if self._related:
-            self._related.refuse_changed()
-            self._related.clear()
+        if self.related:
+            self.related.refuse_changed()
+            self.related.clear()
         after = self._values_of(attributes)
         # Most handlers set few of many fields: the others are passed over without a step of Python.
         touched: Iterable[int] = compress(self._numbers, map(is_not, before, after))
