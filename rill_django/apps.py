@@ -23,7 +23,12 @@ class RillConfig(AppConfig):
 
     def ready(self) -> None:
         """Make the project's database what ``Account.get`` and the like reach, and look for definitions."""
-        from rill_django import checks, checks_of_keys, checks_of_the_log  # noqa: F401 - registers them
+        from rill_django import (  # noqa: F401 - registers them
+            checks,
+            checks_of_keys,
+            checks_of_settings,
+            checks_of_the_log,
+        )
         from rill_django.domain import left_out, runtime
 
         left_out.set_passed_over(is_passed_over)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+CENTURY = 100 * 365.25 * 24 * 3600
+"""Seconds."""
+
+# Whoever sets more has mistaken a unit, or has written infinity.
+_Many = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+_Tries = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
 
 
 class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_fields=True):
@@ -29,15 +38,15 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
-    cache_size: int = 20_000
-    conflict_tries: int = 15
-    poll_interval: float = 0.02
-    handler_tries: int = 3
-    batch_size: int = 10_000
-    max_event_bytes: int = 1_000_000
-    max_events_per_commit: int = 10_000
-    max_commit_bytes: int = 50_000_000
-    idempotency_seconds: float = 7 * 24 * 3600.0
+    cache_size: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 20_000
+    conflict_tries: _Tries = 15
+    poll_interval: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.02
+    handler_tries: _Tries = 3
+    batch_size: _Many = 10_000
+    max_event_bytes: _Many = 1_000_000
+    max_events_per_commit: _Many = 10_000
+    max_commit_bytes: _Many = 50_000_000
+    idempotency_seconds: Annotated[float, msgspec.Meta(ge=1, le=CENTURY)] = 7 * 24 * 3600.0
     unknown_events: Literal["refuse", "ignore"] | tuple[str, ...] = "refuse"
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
@@ -57,28 +66,34 @@ def configuration() -> Configuration:
     """Return the settings in force.
 
     Raises:
-        ImproperlyConfigured: a name is unknown or a value has the wrong type.
+        ImproperlyConfigured: a name is unknown, or a value has the wrong type or is out of bounds.
     """
     given: Any = getattr(settings, "RILL", {})
-    try:
-        found = msgspec.convert(given, Configuration)
-    except msgspec.ValidationError as error:
-        known = ", ".join(field.encode_name for field in msgspec.structs.fields(Configuration))
-        raise ImproperlyConfigured(f"settings.RILL: {error}. It may have: {known}.") from error
-    minimum: dict[str, float] = {
-        "CACHE_SIZE": found.cache_size,
-        "CONFLICT_TRIES": found.conflict_tries - 1,
-    }
-    minimum |= {"POLL_INTERVAL": found.poll_interval, "BATCH_SIZE": found.batch_size - 1}
-    minimum |= {"HANDLER_TRIES": found.handler_tries - 1}
-    minimum |= {"IDEMPOTENCY_SECONDS": found.idempotency_seconds - 1}
-    minimum |= {"MAX_EVENT_BYTES": found.max_event_bytes - 1}
-    minimum |= {"MAX_COMMIT_BYTES": found.max_commit_bytes - 1}
-    minimum |= {"MAX_EVENTS_PER_COMMIT": found.max_events_per_commit - 1}
-    for name, value in minimum.items():
-        if value < 0:
-            raise ImproperlyConfigured(f"settings.RILL[{name!r}] is too small: {given[name]!r}.")
-    return found
+    mistakes = mistakes_in(given)
+    if mistakes:
+        raise ImproperlyConfigured(" ".join(mistakes))
+    return msgspec.convert(given, Configuration)
+
+
+def mistakes_in(given: Any) -> list[str]:
+    """Return what is wrong with a value of the setting ``RILL``, each in a sentence."""
+    if not isinstance(given, Mapping):
+        return [f"settings.RILL must be a dict, not {given!r}."]
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(Configuration)}
+    mistakes = []
+    for name, value in given.items():
+        if name not in fields:
+            close = get_close_matches(str(name).upper(), fields, n=1)
+            advice = (
+                f"Did you mean {close[0]!r}?" if close else f"It may have: {', '.join(fields)}."
+            )
+            mistakes.append(f"settings.RILL has no {name!r}. {advice}")
+            continue
+        try:
+            msgspec.convert(value, fields[name])
+        except msgspec.ValidationError as error:
+            mistakes.append(f"settings.RILL[{name!r}] is {value!r}: {error}.")
+    return mistakes
 
 
 def _reset(*, setting: str, **_: Any) -> None:

@@ -86,8 +86,8 @@ class Dispatcher(Runtime):
             expected_version: version that the caller has seen. If the stream is no longer there,
                 nothing is decided or tried again: it is a `Conflict`.
             idempotency_key: stands for this command and its repetitions. The first is carried out;
-                the others, also at the same moment, get its result and decide nothing. A `Conflict`
-                is not remembered: it asks for another try.
+                the others, also at the same moment, get its result with ``is_repetition`` set, and decide
+                nothing. A `Conflict` is not remembered: it asks for another try.
 
         Raises:
             InvalidMessage: a precondition of the command does not hold; or, with an idempotency key, a
@@ -167,10 +167,11 @@ class Dispatcher(Runtime):
 
         later = Later(empty.stream, known.version, aggregate)
         if known.reason is not None:
-            return Rejected(known.reason, frozen(known.data), later)
+            return Rejected(known.reason, frozen(known.data), later, is_repetition=True)
         own = events.from_version(known.version + 1 - known.events).limit(known.events).stored()
         told = (msgspec.structs.replace(one, position=None) for one in own)  # As the first time.
-        return Ok(later, tuple(decode_events(told, current_registry())))
+        events_then = tuple(decode_events(told, current_registry()))
+        return Ok(later, events_then, is_repetition=True)
 
 
 class _NoAnswer(Exception):

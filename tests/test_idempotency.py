@@ -1,23 +1,27 @@
 """The same key with the same command gets the first result, whenever it comes."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from datetime import timezone as utc
 from decimal import Decimal
 from io import StringIO
 from threading import Barrier
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from rill_django import Aggregate, Conflict, InvalidMessage, Ok, Rejected, command, key
 from rill_django.dispatch import Dispatcher
-from rill_django.models import Answer
+from rill_django.models import Answer, Event
 from rill_django.repository import Repository
-from rill_django.store.answers import IdempotencyKeyReused, MemoryAnswers
+from rill_django.store import moments, orm_answers
+from rill_django.store.answers import DEFAULT_LIFETIME, IdempotencyKeyReused, MemoryAnswers
 from rill_django.store.memory import MemoryEventStore
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.orm_answers import DjangoAnswers
 from tests.bank.domain import Account
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +100,29 @@ def test_an_accepted_command_without_events_is_remembered_as_that(dispatcher):
 
 
 @pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("amount", [5, 500], ids=["Ok", "Rejected"])
+def test_a_repetition_is_marked_as_one_and_equals_the_first(dispatcher, amount):
+    deposit(dispatcher, 50, "k0")
+    message = Account.withdraw.message("1", amount)
+    first, again, third = (dispatcher.transact(message, idempotency_key="k") for _ in range(3))
+    without = dispatcher.transact(Account.close.message("1"))
+    marks = [one.is_repetition for one in (first, again, third, without)]
+    assert marks == [False, True, True, False]
+    if isinstance(first, Ok):
+        # PostgreSQL writes JSON in another form than it was given.
+        assert (again.aggregate, again.events[0].message) == (
+            first.aggregate,
+            first.events[0].message,
+        )
+        assert again == third == Ok(again.aggregate, again.events)
+        assert pickle.loads(pickle.dumps(again)).is_repetition
+    else:
+        # What is remembered is plain JSON.
+        assert again == third == Rejected(first.reason, {"available": "50"}, first.aggregate)
+    assert again != without
+
+
+@pytest.mark.usefixtures("account")
 def test_the_same_key_with_another_command_is_an_error(dispatcher):
     deposit(dispatcher, 5, "k")
     with pytest.raises(IdempotencyKeyReused, match="'k' was used for another command"):
@@ -162,6 +189,44 @@ def test_a_key_whose_time_is_over_can_be_used_again():
     assert Account.get("1").balance == 11
 
 
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="the host's clock is the database's")
+@pytest.mark.parametrize(
+    "wrong", [timedelta(days=-300), timedelta(days=300)], ids=["late", "early"]
+)
+def test_answers_expire_by_the_databases_clock_not_by_the_hosts(monkeypatch, wrong):
+    def wrong_clock():
+        return datetime.now(utc.utc) + wrong
+
+    Account.open.transact("1", "Ann").unwrap()
+    Account.deposit.transact("1", 5, idempotency_key="right").unwrap()
+    monkeypatch.setattr(moments, "now", wrong_clock)
+    monkeypatch.setattr(orm_answers, "now", wrong_clock, raising=False)
+    monkeypatch.setattr(timezone, "now", wrong_clock)
+    Account.deposit.transact("1", 5, idempotency_key="wrong").unwrap()
+    expire = dict(Answer.objects.values_list("key", "expires_at"))
+    assert abs(expire["right"] - expire["wrong"]) < timedelta(minutes=5)
+    recorded_at = Event.objects.latest("id").recorded_at
+    assert abs(expire["wrong"] - recorded_at - DEFAULT_LIFETIME) < timedelta(minutes=5)
+    for one in expire:
+        assert Account.deposit.transact("1", 5, idempotency_key=one).is_repetition
+    assert DjangoEventStore().answers.prune() == 0
+    assert Account.get("1").balance == 10
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_answers_live_as_long_whatever_the_time_zone(settings, zone):
+    settings.TIME_ZONE = zone
+    answers = DjangoAnswers(lifetime=timedelta(hours=1))
+    with answers.transaction():
+        assert answers.claim("k", "c") is None
+        answers.answer("k", b"x")
+    left = Answer.objects.get().expires_at - datetime.now(utc.utc)
+    assert timedelta(minutes=50) < left < timedelta(minutes=70)
+    with answers.transaction():
+        assert answers.claim("k", "c") == b"x"
+    assert answers.prune() == 0
+
+
 def test_answers_in_memory_are_forgotten_too():
     answers = MemoryAnswers(lifetime=timedelta(0))
     with answers.transaction():
@@ -199,3 +264,6 @@ class TestTheDataOfARejection:
             with pytest.raises(TypeError, match="never change"):
                 rejected.data.clear()
             assert [Decimal(one) for one in rejected.data["weights"]] == [5]
+
+
+assert connection  # for the condition of skipif

@@ -21,7 +21,7 @@ from rill_django.admin.paging import CappedPaginator
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.domain.registry import current_registry
 from rill_django.models import Event
-from rill_django.store.moments import local, now
+from rill_django.store.moments import DatabaseTime, local
 
 NOTHING = "–"
 LONGEST_ACTOR = 100
@@ -65,7 +65,7 @@ class RecordedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
         """See Django."""
         chosen = self.spans.get(self.value() or "")
-        return queryset.filter(recorded_at__gte=now() - chosen[1]) if chosen else queryset
+        return queryset.filter(recorded_at__gte=DatabaseTime(-chosen[1])) if chosen else queryset
 
 
 class EventAdmin(ReadOnlyAdmin):

@@ -8,14 +8,13 @@ from typing import Any
 import msgspec
 from django.db import connections, transaction
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from rill_django.api.permissions import permission_classes
 from rill_django.api.problems import PROBLEM_MEDIA_TYPE, problem_handler
-from rill_django.conf import configuration
 from rill_django.domain.messages import Message
 from rill_django.domain.records import RecordedEvent, UnknownEvent
 
@@ -28,8 +27,12 @@ class RillView(APIView):
     """Closed by ``RILL["API_PERMISSIONS"]``; answers errors with problem details, on these views only."""
 
     def get_permissions(self) -> list[BasePermission]:
-        """See Django REST framework."""
-        return [import_string(name)() for name in configuration().api_permissions]
+        """See Django REST framework.
+
+        Raises:
+            ImproperlyConfigured: see `permission_classes`; nobody gets in.
+        """
+        return [permission() for permission in permission_classes()]
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         """See Django REST framework."""

@@ -42,6 +42,8 @@ LARGEST_PAGE_IN_BYTES = 1_000_000
 LOOK_AT_MOST = 20_000
 """Positions that one request looks at for events of a type or category: each is some microseconds' work."""
 MAX_KEY_LENGTH = 200
+REPLAYED = "Idempotency-Replayed"
+"""Header of an answer that the command with this `Idempotency-Key` had before."""
 LONGEST_OWNER = 54
 """Characters that a user's primary key may have in front of the key that the user has chosen."""
 
@@ -123,7 +125,10 @@ class CommandView(RillView):
                 field=error.field,
                 reason=error.reason,
             )
-        return _response(result, is_conditional=expected_version is not None)
+        response = _response(result, is_conditional=expected_version is not None)
+        if getattr(result, "is_repetition", False):
+            response.headers[REPLAYED] = "true"
+        return response
 
 
 def _message(definition: CommandType[Any, ...], request: Request) -> Any:

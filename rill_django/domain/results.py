@@ -45,10 +45,11 @@ class Later(Generic[A]):
 class _Answered(Generic[A]):
     """A frozen value with an aggregate."""
 
-    __slots__ = ("_aggregate",)
+    __slots__ = ("_aggregate", "is_repetition")
     __match_args__: tuple[str, ...] = ()
 
     _aggregate: A | Later[A]
+    is_repetition: bool
 
     @property
     def aggregate(self) -> A:
@@ -81,7 +82,7 @@ class _Answered(Generic[A]):
         return hash(self._values())
 
     def __reduce__(self) -> Any:
-        return type(self), self._values()
+        return type(self), (*self._values(), self.is_repetition)
 
 
 class Ok(_Answered[A]):
@@ -90,6 +91,8 @@ class Ok(_Answered[A]):
     Attributes:
         aggregate: the aggregate after the events, with nothing uncommitted.
         events: the stored events, numbered with their versions; empty when nothing had to change.
+        is_repetition: whether this is the answer that a command with the same idempotency key had before, so
+            that nothing was stored now. Makes no difference to ``==``.
     """
 
     __slots__ = ("events",)
@@ -97,8 +100,14 @@ class Ok(_Answered[A]):
 
     events: tuple[RecordedEvent, ...]
 
-    def __init__(self, aggregate: A | Later[A], events: tuple[RecordedEvent, ...] = ()) -> None:
+    def __init__(
+        self,
+        aggregate: A | Later[A],
+        events: tuple[RecordedEvent, ...] = (),
+        is_repetition: bool = False,
+    ) -> None:
         _set(self, "_aggregate", aggregate)
+        _set(self, "is_repetition", is_repetition)
         _set(self, "events", events)
 
     def unwrap(self) -> A:
@@ -119,6 +128,7 @@ class Rejected(_Answered["Aggregate"]):
         reason: a short stable code, e.g. ``insufficient-funds``.
         data: whatever the domain wants to tell with it.
         aggregate: the aggregate that refused, as it was before the command.
+        is_repetition: as for `Ok`.
     """
 
     __slots__ = ("data", "reason")
@@ -128,8 +138,13 @@ class Rejected(_Answered["Aggregate"]):
     data: Mapping[str, Any]
 
     def __init__(
-        self, reason: str, data: Mapping[str, Any], aggregate: Aggregate | Later[Any]
+        self,
+        reason: str,
+        data: Mapping[str, Any],
+        aggregate: Aggregate | Later[Any],
+        is_repetition: bool = False,
     ) -> None:
+        _set(self, "is_repetition", is_repetition)
         _set(self, "reason", reason)
         _set(self, "data", data)
         _set(self, "_aggregate", aggregate)

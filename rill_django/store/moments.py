@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.expressions import Expression
+from django.db.models.expressions import Expression, Func
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils.timezone import get_current_timezone
 from django.utils.timezone import now as django_now
 
@@ -31,6 +32,37 @@ def local(moment: datetime) -> datetime:
 def utc_text(moment: datetime) -> str:
     """Return an aware time as a column without zones holds it: in UTC, always with microseconds."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class DatabaseTime(Func):
+    """The time by the clock of the database, or some time later: the same for all hosts.
+
+    Args:
+        later: how much later.
+    """
+
+    def __init__(self, later: timedelta = timedelta(0)) -> None:
+        super().__init__(output_field=MomentField())
+        self._later = later
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, list[Any]]:
+        """Return the time of the statement, not that of the transaction, which may be old."""
+        return "(statement_timestamp() + %s::interval)", [self._later]
+
+    def as_mysql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, list[Any]]:
+        """Return the time in UTC, whatever the session's zone is."""
+        microseconds = self._later // timedelta(microseconds=1)
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", [microseconds]
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """Return this host's time: it is the database's."""
+        return "%s", (utc_text(now() + self._later),)
 
 
 class MomentField(_DateTimeField):

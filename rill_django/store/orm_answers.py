@@ -10,7 +10,7 @@ from django.db import IntegrityError, router, transaction
 
 from rill_django.store.answers import DEFAULT_LIFETIME, IdempotencyKeyReused
 from rill_django.store.deadlocks import SnapshotTooOld
-from rill_django.store.moments import now
+from rill_django.store.moments import DatabaseTime
 from rill_django.store.tables import Answer, Event
 
 
@@ -19,7 +19,7 @@ class DjangoAnswers:
 
     Args:
         using: alias of the database; default: that of the log.
-        lifetime: how long an answer is remembered.
+        lifetime: how long an answer is remembered, by the database's clock.
     """
 
     def __init__(self, using: str | None = None, lifetime: timedelta = DEFAULT_LIFETIME) -> None:
@@ -40,12 +40,11 @@ class DjangoAnswers:
     def claim(self, key: str, command: str) -> bytes | None:
         """See `Answers.claim`."""
         answers = Answer.objects.using(self.using)
-        current = now()
-        answers.filter(key=key, expires_at__lte=current).delete()
+        answers.filter(key=key, expires_at__lte=DatabaseTime()).delete()
         try:
             # Waits here, at the primary key, for one who has claimed it and not committed yet.
             with transaction.atomic(using=self.using):
-                answers.create(key=key, command=command, expires_at=current + self._lifetime)
+                answers.create(key=key, command=command, expires_at=DatabaseTime(self._lifetime))
         except IntegrityError:
             known = answers.filter(key=key).first()
             if known is None:
@@ -64,6 +63,6 @@ class DjangoAnswers:
 
     def prune(self) -> int:
         """See `Answers.prune`."""
-        over = Answer.objects.using(self.using).filter(expires_at__lte=now())
+        over = Answer.objects.using(self.using).filter(expires_at__lte=DatabaseTime())
         number: int = over.delete()[0]
         return number
