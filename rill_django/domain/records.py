@@ -53,6 +53,11 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     metadata: bytes
     recorded_at: datetime
 
+    @property
+    def identity(self) -> str:
+        """``stream@version``."""
+        return f"{self.stream}@{self.version}"
+
 
 class UnknownEvent(EventMessage, frozen=True):
     """Stands for an event whose type today's code does not know.

@@ -25,12 +25,14 @@ class Batch(NamedTuple):
         events: those of interest.
         end: last position that it covers.
         unreadable: set if the stretch is a single event that today's code cannot decode.
+        seen: ``stream@version`` of the event at its end.
     """
 
     start: int
     events: Sequence[RecordedEvent]
     end: int
     unreadable: UnreadableEvent | None = None
+    seen: str = ""
 
     def of(self, is_wanted: Callable[[RecordedEvent], bool]) -> Batch:
         """Return the same stretch with fewer events of interest."""
@@ -50,10 +52,11 @@ class Batch(NamedTuple):
         index = positions.index(positions[index])
         if index == 0:
             index = len(positions) - positions[::-1].index(positions[0])
-        border = (positions[index] or 0) - 1
+        last = self.events[index - 1]
+        border = last.position or 0
         return (
-            Batch(self.start, self.events[:index], border),
-            Batch(border, self.events[index:], self.end),
+            Batch(self.start, self.events[:index], border, seen=last.identity),
+            Batch(border, self.events[index:], self.end, seen=self.seen),
         )
 
 
@@ -93,21 +96,27 @@ def read_batch(
     except UnreadableEvent:
         return _up_to_unreadable(stored, position, registry)
     # A batch that is not full has seen all there is: behind its last event nothing is wanted.
-    return Batch(position, events, end if reader.is_end(stored) else stored[-1].position or 0)
+    last = stored[-1] if stored else None
+    if last is None or (reader.is_end(stored) and last.position != end):
+        return Batch(position, events, end, seen=store.identities_at([end]).get(end, ""))
+    return Batch(position, events, last.position or 0, seen=last.identity)
 
 
 def _up_to_unreadable(stored: Iterable[StoredEvent], position: int, registry: Registry) -> Batch:
     """Return what comes before the event that cannot be read; or that one, if it is the first."""
     events: list[RecordedEvent] = []
-    at = position
+    end, seen = position, ""
     for one in stored:
         at = one.position or 0
         try:
             # Of one stored event that becomes several, all have to be readable.
             events += list(decode_events([one], registry))
         except UnreadableEvent as error:
-            return Batch(position, events, at - 1) if events else Batch(position, [], at, error)
-    return Batch(position, events, at)
+            if events:
+                break
+            return Batch(position, [], at, error, one.identity)
+        end, seen = at, one.identity
+    return Batch(position, events, end, seen=seen)
 
 
 def stored_types(projections: Sequence[Projection], registry: Registry) -> frozenset[str] | None:

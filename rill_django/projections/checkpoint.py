@@ -36,6 +36,7 @@ class Checkpoint(models.Model):
     is_beside = models.BooleanField(_("beside the live rows"), default=False)
     version = models.PositiveIntegerField(_("version of its code"), default=1)
     position = models.BigIntegerField(_("position"), default=0)
+    seen = IdentityField(_("event at that position"), max_length=300, blank=True)
     state = models.CharField(
         _("state"), max_length=20, choices=State.choices, default=State.RUNNING
     )
@@ -62,9 +63,15 @@ class Checkpoint(models.Model):
         """Whether commands keep the rows up to date, and no worker."""
         return self.partitions == INLINE
 
-    def move_to(self, position: int) -> None:
-        """Note that all events up to this position are applied."""
+    def move_to(self, position: int, seen: str) -> None:
+        """Note that all events up to this position are applied.
+
+        Args:
+            position: of the last one, also if it was not of interest.
+            seen: its ``stream@version``, by which the log is known again; see `reason_for_distrust`.
+        """
         self.position = position
+        self.seen = seen
         self.state = State.RUNNING
         self.failed_event = self.error = ""
         self._save()
@@ -89,5 +96,13 @@ class Checkpoint(models.Model):
     def _save(self) -> None:
         self.updated_at = now()
         self.save(
-            update_fields=("version", "position", "state", "failed_event", "error", "updated_at")
+            update_fields=(
+                "version",
+                "position",
+                "seen",
+                "state",
+                "failed_event",
+                "error",
+                "updated_at",
+            )
         )

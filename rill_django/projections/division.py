@@ -25,6 +25,7 @@ from rill_django.projections.parking import Parking
 from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.running import Progress
+from rill_django.projections.trust import NEVER_BUILT, seen_at
 from rill_django.store.protocol import EventStore
 
 logger = logging.getLogger("rill_django.projections")
@@ -153,7 +154,7 @@ class Division:
                 position = head if was_inline else max(one.position for one in locked)
                 if not was_inline:
                     self._bring_to(locked, position)
-                _split_anew(self.projection, position)
+                _split_anew(self.projection, position, seen_at(self._store, position))
         except _NotNow:
             return False
         return True
@@ -186,12 +187,12 @@ class _NotNow(Exception):
 
 def _leave_to_commands(projection: Projection) -> None:
     # Processes with the older code may be adding events that nobody applies: it has to be built.
-    replace_live_checkpoints(projection, position=0, version=0)
+    replace_live_checkpoints(projection, position=0, version=NEVER_BUILT)
     logger.info("projection %s is inline from now on, and has to be built", projection.name)
 
 
-def _split_anew(projection: Projection, position: int) -> None:
-    replace_live_checkpoints(projection, position=position, version=projection.version)
+def _split_anew(projection: Projection, position: int, seen: str) -> None:
+    replace_live_checkpoints(projection, position=position, version=projection.version, seen=seen)
     Parking(projection, projection.partitions).renumber()
     if position:
         logger.info(

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.projections.batches import Batch, stored_types
-from rill_django.projections.checkpoint import Checkpoint
+from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
@@ -20,6 +20,8 @@ from rill_django.projections.parking import Parking
 from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
+from rill_django.projections.trust import AnotherLog, reasons_for_distrust
+from rill_django.store.protocol import EventStore
 
 ROWS_IN_MEMORY = 25_000
 """Most rows that a lane keeps from one batch to the next while it is behind."""
@@ -69,6 +71,8 @@ class Lane:
         self._failures = 0
         self._kept: _Kept | None = None
         self._moved: Moved | None = None
+        self._trusted = (0, "")
+        """Position and event of a checkpoint that the log has confirmed."""
         self.due = 0.0
         """When to try again, by the monotonic clock."""
         self.gave_up = ""
@@ -88,6 +92,38 @@ class Lane:
         if self.partitions == 1:
             return True
         return partition_for(self.projection, event, self.partitions) == self.partition
+
+    def trusts(self, checkpoint: Checkpoint, store: EventStore, head: int) -> bool:
+        """Whether the checkpoint is of this log; if not, have the projection stand still.
+
+        Asked of the log only if another has moved the checkpoint, or the log is shorter than it.
+
+        Args:
+            checkpoint: of this projection and partition.
+            store: the log.
+            head: its last position, as it was a moment ago.
+        """
+        at = (checkpoint.position, checkpoint.seen)
+        if at == self._trusted and checkpoint.position <= head:
+            return True
+        reason = reasons_for_distrust([checkpoint], store).get(checkpoint.pk)
+        if reason is None:
+            self._trusted = at
+            return True
+        self._trusted = (0, "")
+        if checkpoint.state == State.RUNNING:
+            with transaction.atomic(using=self.projection.using):
+                locked = self._lock(checkpoint.position)
+                if locked is not None:
+                    locked.stop("", reason)
+            batch = Batch(checkpoint.position, (), checkpoint.position)
+            self._tell("", AnotherLog(reason), Outcome.STOPPED, batch)
+        self.gave_up = reason
+        return False
+
+    def forget_what_is_trusted(self) -> None:
+        """Have the log confirm the checkpoint anew: behind a lost connection it may be another one."""
+        self._trusted = (0, "")
 
     def advance(self, batch: Batch, *, is_behind: bool = False) -> Moved | None:
         """Apply a batch, as far as that goes; return how far, or ``None`` for nowhere.
@@ -117,7 +153,7 @@ class Lane:
 
     def _own(self, batch: Batch) -> Batch:
         if batch.unreadable is not None and not self._may_want(batch.unreadable.type):
-            batch = Batch(batch.start, (), batch.end)
+            batch = batch._replace(events=(), unreadable=None)
         return batch.of(self.wants)
 
     def _may_want(self, type: str) -> bool:
@@ -168,7 +204,8 @@ class Lane:
             session = self._session_at(checkpoint, kept)
             session.apply(events)
             session.flush()
-            checkpoint.move_to(batch.end)
+            checkpoint.move_to(batch.end, batch.seen)
+        self._trusted = (batch.end, batch.seen)
         self._kept = _Kept(session, checkpoint.position, checkpoint.updated_at)
         return True
 
@@ -221,7 +258,7 @@ class Lane:
                 return False
             if parks:
                 self._parking.park(batch.events, details)
-                checkpoint.move_to(batch.end)
+                checkpoint.move_to(batch.end, batch.seen)
             else:
                 checkpoint.stop(event, details)
         self._tell(event, error, Outcome.PARKED if parks else Outcome.STOPPED, batch)

@@ -53,14 +53,24 @@ def needs_division(projection: Projection, found: Sequence[Checkpoint]) -> bool:
     )
 
 
-def replace_live_checkpoints(projection: Projection, *, position: int, version: int) -> None:
-    """Have the partitions that the code asks for, all at one position. Those there are must be locked."""
+def replace_live_checkpoints(
+    projection: Projection, *, position: int, version: int, seen: str = ""
+) -> None:
+    """Have the partitions that the code asks for, all at one position. Those there are must be locked.
+
+    Args:
+        projection: whose.
+        position: up to which the rows have all events.
+        version: of the code that has made them; 0: none has.
+        seen: ``stream@version`` of the event at that position.
+    """
     (first, *others) = (
         {
             "partition": partition,
             "partitions": partitions,
             "version": version,
             "position": position,
+            "seen": seen,
             "state": State.RUNNING,
             "failed_event": "",
             "error": "",

@@ -109,7 +109,7 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
             if at.is_beside:
                 at.delete()
             else:
-                at.move_to(position)
+                at.move_to(position, event)
         manager = SkippedEvent.objects.using(using)
         skipped: list[SkippedEvent] = [
             manager.create(

@@ -9,6 +9,7 @@ from rill_django.projections.division import Division
 from rill_django.projections.inline.checkpoints import make_checkpoint
 from rill_django.projections.live import live_checkpoints, needs_division
 from rill_django.projections.projection import Projection
+from rill_django.projections.trust import are_complete, begin_anew_if_incomplete, first_version
 from rill_django.store.protocol import EventStore
 
 
@@ -24,7 +25,7 @@ def all_checkpoints(
         live = Checkpoint.objects.using(using).filter(name__in=by_name, is_beside=False)
         for checkpoint in live.order_by("partition"):
             by_name[checkpoint.name].append(checkpoint)
-    return {one.name: by_name[one.name] or _begin(one, store) for one in projections}
+    return {one.name: _sure(one, by_name[one.name], store) for one in projections}
 
 
 def checkpoints_of(projection: Projection, store: EventStore) -> Sequence[Checkpoint]:
@@ -35,9 +36,21 @@ def checkpoints_of(projection: Projection, store: EventStore) -> Sequence[Checkp
     """
     division = Division(projection, store)
     while True:
-        found = live_checkpoints(projection) or _begin(projection, store)
+        found = _sure(projection, live_checkpoints(projection), store)
         if not needs_division(projection, found) or not division.step(found):
             return found
+
+
+def _sure(
+    projection: Projection, found: Sequence[Checkpoint], store: EventStore
+) -> Sequence[Checkpoint]:
+    """Return what was found; or, if that is nothing or not all, what is there instead."""
+    if not found:
+        return _begin(projection, store)
+    if are_complete(found):
+        return found
+    begin_anew_if_incomplete(projection)
+    return live_checkpoints(projection)
 
 
 def _begin(projection: Projection, store: EventStore) -> list[Checkpoint]:
@@ -50,6 +63,9 @@ def _begin(projection: Projection, store: EventStore) -> list[Checkpoint]:
             name=projection.name,
             partition=0,
             is_beside=False,
-            defaults={"partitions": projection.partitions, "version": projection.version},
+            defaults={
+                "partitions": projection.partitions,
+                "version": first_version(projection),
+            },
         )
     return found

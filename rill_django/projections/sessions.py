@@ -27,7 +27,7 @@ class Session(ABC):
                 …  # lock the checkpoint; see below
                 session.apply(batch.events)
                 session.flush()
-                checkpoint.move_to(batch.end)
+                checkpoint.move_to(batch.end, batch.seen)
 
     - ``apply`` may be called any number of times before a ``flush``; that is faster the more events there
       are between two. All must happen in the transaction that moves the checkpoint: ``apply`` may write

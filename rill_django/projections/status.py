@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from django.db.models import Count
@@ -14,6 +15,7 @@ from rill_django.projections.held import ParkedEvent
 from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
+from rill_django.projections.trust import NEVER_BUILT, reasons_for_distrust
 from rill_django.store import moments
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
@@ -41,7 +43,8 @@ class ProjectionStatus(NamedTuple):
         parked: events that wait because a handler failed on them, or on an earlier one of their key.
         is_inline: whether commands keep the rows up to date, and no worker.
         is_built: whether its rows are those of today's code; `ProjectionStatus.lag` is 0 for an inline
-            projection that has rows, of whatever version.
+            projection that has rows, of whatever version. Rows without a checkpoint are not built: nobody
+            knows which events they have.
         parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
@@ -98,6 +101,8 @@ class ProjectionStatus(NamedTuple):
             return "rebuilding"
         if self.is_inline:
             return "inline" if self.is_built else "not built"
+        if not self.is_built:
+            return "not built"
         if self.state is None:
             return "never run"
         return "behind" if self.lag else "up to date"
@@ -136,6 +141,11 @@ def projection_statuses(
         numbers = waiting.values_list("projection", "partition").annotate(number=Count("pk"))
         for name, partition, number in numbers:
             parked[name][partition] = number
+    distrusted = reasons_for_distrust(chain.from_iterable(checkpoints.values()), ages.store)
+    for checkpoint in chain.from_iterable(checkpoints.values()):
+        if checkpoint.pk in distrusted and checkpoint.state == State.RUNNING:
+            # No worker has looked yet. It is not saved: that is a worker's business.
+            checkpoint.state, checkpoint.error = State.STOPPED, distrusted[checkpoint.pk]
     return [_status(one, checkpoints[one.name], parked[one.name], ages) for one in projections]
 
 
@@ -146,7 +156,7 @@ class _Ages:
         self.head = (
             store.sequence()
         )  # What waits is told apart: a look at the state waits for nobody.
-        self._store = store
+        self.store = store
         self._now = now or moments.now()
         self._known: dict[int, float] = {}
 
@@ -154,7 +164,7 @@ class _Ages:
         if position >= self.head:
             return 0.0
         if position not in self._known:
-            oldest = next(iter(self._store.read().after(position).limit(1).stored()), None)
+            oldest = next(iter(self.store.read().after(position).limit(1).stored()), None)
             age = (self._now - oldest.recorded_at).total_seconds() if oldest else 0.0
             self._known[position] = max(age, 0.0)  # The database's clock may be ahead.
         return self._known[position]
@@ -177,6 +187,7 @@ def _status(
             error=one.error,
             lag_seconds=ages.behind(one.position),
             version=one.version,
+            is_built=one.version != NEVER_BUILT,
             partition=one.partition,
             partitions=one.partitions,
             is_beside=one.is_beside,

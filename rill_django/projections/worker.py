@@ -197,6 +197,8 @@ class ProjectionWorker:
                 lane.due = 0.0
                 lane.gave_up = lane.gave_up or reason_of(checkpoint.error)
                 continue
+            if not lane.trusts(checkpoint, self.store, head):
+                continue
             lane.gave_up = ""
             if checkpoint.position < head and lane.due <= now:
                 lane.due = 0.0
@@ -217,6 +219,8 @@ class ProjectionWorker:
         self.store.reconnect()
         for using in {projection.using for projection in self.projections}:
             connections[using].close()
+        for lane in self._lanes:
+            lane.forget_what_is_trusted()
         self._head_seen = -1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from enum import Enum
@@ -300,6 +300,17 @@ class Dialect:
                 for stream, version, type, data, metadata, time in cursor.fetchall()
             ]
         return found
+
+    def identities_at(self, cursor: CursorWrapper, positions: Collection[int]) -> dict[int, str]:
+        """Return ``stream@version`` of the events at these positions, without reading their payloads."""
+        places = ", ".join(["%s"] * len(positions))
+        cursor.execute(
+            f"SELECT p.position, e.stream, e.version FROM {POSITIONS} p "
+            f"JOIN {EVENTS} e ON e.id = p.event_id WHERE p.position IN ({places})",
+            tuple(positions),
+        )
+        found = cursor.fetchall()
+        return {position: f"{stream}@{version}" for position, stream, version in found}
 
     def fetch(self, cursor: CursorWrapper, selection: Selection) -> list[StoredEvent]:
         """Read a selection, by key. See `EventStore.fetch` for where a page ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from threading import Lock
 from typing import TypeVar
@@ -108,6 +108,11 @@ class MemoryEventStore:
     def sequence(self) -> int:
         """See `EventStore.sequence`."""
         return self.head()
+
+    def identities_at(self, positions: Collection[int]) -> Mapping[int, str]:
+        """See `EventStore.identities_at`."""
+        found = (self._log[one - 1] for one in positions if 0 < one <= len(self._log))
+        return {event.position or 0: event.identity for event in found}
 
     def read(self) -> Reader:
         """See `EventStore.read`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from itertools import groupby
@@ -277,6 +277,14 @@ class DjangoEventStore:
             dialect_of(connection),
             is_left_to_others=inside_callers_transaction(connection),
         )
+
+    def identities_at(self, positions: Collection[int]) -> Mapping[int, str]:
+        """See `EventStore.identities_at`."""
+        if not positions:
+            return {}
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).identities_at(cursor, positions)
 
     def read(self) -> Reader:
         """See `EventStore.read`."""

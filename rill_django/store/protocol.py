@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -169,6 +169,9 @@ class EventStore(Protocol):
         Gives positions to committed events that have none yet, unless somebody else is at it. For those
         who look again soon.
         """
+
+    def identities_at(self, positions: Collection[int]) -> Mapping[int, str]:
+        """Return ``stream@version`` of the events at these positions; those without an event are left out."""
 
     def read(self) -> Reader:
         """Return a reader over the whole log, to be narrowed by its methods."""

@@ -142,6 +142,15 @@ class EventStoreContract:
         assert names_of(events) == ["a", "b", "c", "d"]
         assert store.head() == 4
 
+    def test_which_events_are_at_positions(self, store: EventStore) -> None:
+        """Those that there are, without their payloads."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        store.append("contract.Thing/2", E, new_events("c"))
+        store.head()
+        found = store.identities_at([1, 3, 4, 10**12])
+        assert found == {1: "contract.Thing/1@0", 3: "contract.Thing/2@0"}
+        assert store.identities_at([]) == {}
+
     def test_reading_goes_on_behind_a_position(self, store: EventStore) -> None:
         """The way that projections and feeds read."""
         store.append("contract.Thing/1", E, new_events("a", "b", "c", "d"))

@@ -62,7 +62,7 @@ def test_all_partitions_are_waited_for():
     other = Checkpoint.objects.create(name="bank.Balances", partition=1, partitions=2, position=0)
     with pytest.raises(NotCaughtUp, match="it is at 0"):
         wait_for(Balances, result, timeout=0)
-    other.move_to(1)
+    other.move_to(1, "")
     wait_for(Balances, result, timeout=0)
 
 

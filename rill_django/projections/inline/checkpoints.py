@@ -15,6 +15,7 @@ from rill_django.projections.checkpoint import INLINE, Checkpoint
 from rill_django.projections.inline.locks import share
 from rill_django.projections.projection import Projection
 from rill_django.projections.registry import current_projections
+from rill_django.projections.trust import NEVER_BUILT, has_rows
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 from rill_django.store.tables import Event
@@ -27,19 +28,20 @@ def make_checkpoint(
 ) -> None:
     """Note that commands keep the rows up to date from now on, if nobody else has.
 
-    If there are events that the rows do not have, it notes that they are not built yet.
+    If there are events that the rows do not have, or rows of which nobody knows the origin, it notes that
+    they are not built yet.
 
     Args:
         projection: an inline one.
         store: the log.
         appended: events of this transaction, which are about to be applied.
     """
-    is_whole = not _has_others(projection, store, appended)
+    is_whole = not has_rows(projection) and not _has_others(projection, store, appended)
     checkpoint, is_made = Checkpoint.objects.using(projection.using).get_or_create(
         name=projection.name,
         partition=0,
         is_beside=False,
-        defaults={"partitions": INLINE, "version": projection.version if is_whole else 0},
+        defaults={"partitions": INLINE, "version": projection.version if is_whole else NEVER_BUILT},
     )
     if is_made and not checkpoint.version:
         logger.warning(

@@ -59,13 +59,19 @@ class Bookmark:
 
     def begin(self) -> None:
         """Note that nothing is built yet."""
-        self._replace(0, 1)
+        self._replace(0, 1, "")
 
-    def divide(self, position: int, shares: int) -> None:
-        """Note that all shares are built up to this position: so many, or one that is all of it."""
-        self._replace(position, shares)
+    def divide(self, position: int, shares: int, seen: str) -> None:
+        """Note that all shares are built up to this position: so many, or one that is all of it.
 
-    def _replace(self, position: int, shares: int) -> None:
+        Args:
+            position: of the last event.
+            shares: how many.
+            seen: ``stream@version`` of that event.
+        """
+        self._replace(position, shares, seen)
+
+    def _replace(self, position: int, shares: int, seen: str) -> None:
         with transaction.atomic(using=self._projection.using):
             self.remove()
             if self._is_kept:
@@ -77,6 +83,7 @@ class Bookmark:
                         partition=number,
                         partitions=shares,
                         position=position,
+                        seen=seen,
                     )
                     for number in range(shares)
                 )
@@ -94,18 +101,18 @@ class Bookmark:
                 error=error,
             )
 
-    def lock(self, position: int) -> Callable[[int], None]:
+    def lock(self, position: int) -> Callable[[int, str], None]:
         """Lock it for this transaction; return what moves it.
 
         Raises:
             RowsBesideLost: it is not at this position.
         """
         if not self._is_kept:
-            return lambda position: None
+            return lambda position, seen: None
         mark = self.lock_share((0, 1))
         if mark.position != position:
             raise self._lost()
-        move: Callable[[int], None] = mark.move_to
+        move: Callable[[int, str], None] = mark.move_to
         return move
 
     def lock_share(self, share: tuple[int, int]) -> Checkpoint:

@@ -13,29 +13,30 @@ from rill_django.projections.rebuilding.bookmark import Bookmark
 from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.shares import Shares
+from rill_django.projections.trust import reasons_for_distrust, seen_at
 from rill_django.store.protocol import EventStore
 
 
-def find_left(place: Place, bookmark: Bookmark) -> Sequence[Checkpoint]:
+def find_left(place: Place, bookmark: Bookmark, store: EventStore) -> Sequence[Checkpoint]:
     """Return how far the shares are that were left, if one can go on with them; otherwise nothing.
 
-    Today's code has to divide them as they were divided: an event may be applied in one share, and not
-    yet in another.
+    They have to be of this log. And today's code has to divide them as they were divided: an event may be
+    applied in one share, and not yet in another.
     """
     left = bookmark.find()
-    if not left or not place.is_as_left():
+    if not left or not place.is_as_left() or reasons_for_distrust(left, store):
         return []
     return left if place.division() == Shares(place.projection, len(left)).division else []
 
 
-def divide(place: Place, bookmark: Bookmark, position: int, shares: int) -> None:
+def divide(place: Place, bookmark: Bookmark, store: EventStore, position: int, shares: int) -> None:
     """Have so many shares, all of them built up to this position; 1: one that is all of it.
 
     Raises:
         RowsBesideLost: what was built is gone.
     """
     with transaction.atomic(using=place.using):
-        bookmark.divide(position, shares)
+        bookmark.divide(position, shares, seen_at(store, position))
         place.note_division(Shares(place.projection, shares).division)
 
 
@@ -67,7 +68,7 @@ def _gather_some(
         target = max(one.position for one in marks)
         number, hindmost = min(enumerate(marks), key=lambda one: one[1].position)
         if hindmost.position == target:
-            divide(place, bookmark, target, 1)
+            divide(place, bookmark, store, target, 1)
             return target, True
         batch = Shares(projection, len(marks)).read(
             number, store, hindmost.position, target, batch_size
@@ -76,5 +77,5 @@ def _gather_some(
             session = projection.session()
             session.apply(skipped(projection).without(batch.events))
             session.flush()
-        hindmost.move_to(batch.end)
+        hindmost.move_to(batch.end, batch.seen)
         return batch.end, False

@@ -17,9 +17,11 @@ from rill_django.projections.rebuilding.errors import InsideTransaction, Rebuild
 from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
     move_live_checkpoints,
+    position_to_reach,
     read_readable,
 )
 from rill_django.projections.running import Progress
+from rill_django.projections.trust import seen_at
 from rill_django.stopping import Stop
 from rill_django.store.deadlocks import begun_anew
 from rill_django.store.orm import dialect_of, inside_callers_transaction
@@ -79,7 +81,7 @@ def _rebuild(
         if is_shared:
             head = keep_commands_out(projection, store, head)
         live = live_checkpoints(projection, lock=True)
-        head = max(head, *(one.position for one in live)) if live else head
+        head = position_to_reach(live, store, head)
         left_out = skipped(projection)
         projection.clear()
         session = projection.session(is_empty=True)
@@ -93,7 +95,7 @@ def _rebuild(
             if progress is not None:
                 progress(projection.name, position, head)
         session.flush()
-        move_live_checkpoints(projection, position)
+        move_live_checkpoints(projection, position, seen_at(store, position))
         ParkedEvent.objects.using(projection.using).filter(
             projection=projection.name, position__lte=position
         ).delete()

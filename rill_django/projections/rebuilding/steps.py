@@ -34,10 +34,12 @@ from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import (
     is_shared_with_commands,
     move_live_checkpoints,
+    position_to_reach,
     read_readable,
 )
 from rill_django.projections.running import Progress
 from rill_django.projections.sessions import Session
+from rill_django.projections.trust import seen_at
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore, SequencerHeld
@@ -141,7 +143,7 @@ class Rebuild:
                 raise
 
     def _take_up_or_make(self) -> None:
-        left = [] if self._restart else find_left(self._place, self._bookmark)
+        left = [] if self._restart else find_left(self._place, self._bookmark, self._store)
         if left:
             self.position = self.resumed_at = min(one.position for one in left)
             self.shares = len(left)
@@ -225,7 +227,7 @@ class Rebuild:
         if self.shares > 1:
             self.position = gather(self._place, self._bookmark, self._store, self._batch_size)
         if shares > 1:
-            divide(self._place, self._bookmark, self.position, shares)
+            divide(self._place, self._bookmark, self._store, self.position, shares)
         self.shares = shares
         self._session = None
 
@@ -239,7 +241,7 @@ class Rebuild:
             position = apply_for_a_while(
                 self._place, session, batch, read, head=head, seconds=self._seconds
             )
-            move(position)
+            move(position, seen_at(self._store, position))
         self.position = position
 
     @contextmanager
@@ -287,11 +289,11 @@ class Rebuild:
             live = live_checkpoints(self.projection, lock=True)
         if self._only_upwards and any(one.version > self.projection.version for one in live):
             raise NewerRows(f"{self.projection.name} has rows of a newer version meanwhile.")
-        target = max(head, *(one.position for one in live)) if live else head
+        target = position_to_reach(live, self._store, head)
         read = partial(self._read, head=target)
         with self._patience.asking("those who use the tables"):
             self._place.finish(partial(apply_up_to, self._place, session, batch, read, head=target))
-        move_live_checkpoints(self.projection, target)
+        move_live_checkpoints(self.projection, target, seen_at(self._store, target))
         self._bookmark.remove()
         self._parking.swap(target)
         return target

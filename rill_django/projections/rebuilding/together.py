@@ -26,6 +26,7 @@ from rill_django.projections.rebuilding.errors import (
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS, Rebuild
 from rill_django.projections.running import Progress
+from rill_django.projections.trust import seen_at
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.query_log import without_query_log
@@ -149,7 +150,7 @@ def build_share(
             position = apply_for_a_while(
                 place, session, read(mark.position), read, head=until, seconds=seconds
             )
-            mark.move_to(position)
+            mark.move_to(position, seen_at(store, position))
         progress(str(share), position, head)
         if position >= head:
             return position
