@@ -16,7 +16,7 @@ from rill_django.integrity.reading import read
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Position
 
-_COLUMNS = ("name", "partition", "partitions", "position", "state", "updated_at")
+_COLUMNS = ("name", "partition", "partitions", "position", "seen", "state", "updated_at")
 _STATES = ("running", "stopped")
 
 
@@ -41,10 +41,20 @@ def check_checkpoints(store: DjangoEventStore, findings: Findings) -> None:
                 what = f"the row with the id {row['pk']} ({using}) cannot be read"
                 findings.note(Damage.CHECKPOINT, 0, what)
                 continue
-            faults = "; ".join(_faults(row, head))
+            faults = "; ".join([*_faults(row, head), *_unseen(row, head, store)])
             if faults:
                 what = f"{row['name']} ({using}, partition {row['partition']}): {faults}"
                 findings.note(Damage.CHECKPOINT, 0, what)
+
+
+def _unseen(row: dict[str, Any], head: int, store: DjangoEventStore) -> Iterator[str]:
+    """Yield what stands in the log in place of the event that the checkpoint has seen."""
+    position, seen = row["position"], row["seen"]
+    if not seen or type(position) is not int or not 0 < position <= head:
+        return
+    found = store.identities_at([position]).get(position)
+    if found != seen:
+        yield f"it has seen {seen} at position {position:,}, where there is {found or 'no event'} now"
 
 
 def _faults(row: dict[str, Any], head: int) -> Iterator[str]:

@@ -45,6 +45,7 @@ class ProjectionStatus(NamedTuple):
         is_built: whether its rows are those of today's code; `ProjectionStatus.lag` is 0 for an inline
             projection that has rows, of whatever version. Rows without a checkpoint are not built: nobody
             knows which events they have.
+        distrust: why the log is not the one that it has seen; empty: it is. Then it stands still, too.
         parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
@@ -64,6 +65,7 @@ class ProjectionStatus(NamedTuple):
     parked: int = 0
     is_inline: bool = False
     is_built: bool = True
+    distrust: str = ""
     parts: tuple[ProjectionStatus, ...] = ()
 
     @property
@@ -142,11 +144,10 @@ def projection_statuses(
         for name, partition, number in numbers:
             parked[name][partition] = number
     distrusted = reasons_for_distrust(chain.from_iterable(checkpoints.values()), ages.store)
-    for checkpoint in chain.from_iterable(checkpoints.values()):
-        if checkpoint.pk in distrusted and checkpoint.state == State.RUNNING:
-            # No worker has looked yet. It is not saved: that is a worker's business.
-            checkpoint.state, checkpoint.error = State.STOPPED, distrusted[checkpoint.pk]
-    return [_status(one, checkpoints[one.name], parked[one.name], ages) for one in projections]
+    return [
+        _status(one, checkpoints[one.name], parked[one.name], ages, distrusted)
+        for one in projections
+    ]
 
 
 class _Ages:
@@ -175,16 +176,19 @@ def _status(
     checkpoints: Sequence[Checkpoint],
     parked: Mapping[int, int],
     ages: _Ages,
+    distrusted: Mapping[int, str],
 ) -> ProjectionStatus:
     models = tuple(str(model._meta.verbose_name_plural) for model in projection.models)
     nothing = ProjectionStatus(projection.name, None, 0, ages.head, None, "", "", models)
     parts = [
         nothing._replace(
-            state=State(one.state),
+            # Also if no worker has looked yet.
+            state=State(State.STOPPED if one.pk in distrusted else one.state),
             position=one.position,
             updated_at=one.updated_at,
             failed_event=one.failed_event,
-            error=one.error,
+            error=distrusted.get(one.pk, one.error),
+            distrust=distrusted.get(one.pk, ""),
             lag_seconds=ages.behind(one.position),
             version=one.version,
             is_built=one.version != NEVER_BUILT,
@@ -232,6 +236,7 @@ def _together(parts: Sequence[ProjectionStatus]) -> ProjectionStatus:
         state=failed.state,
         failed_event=failed.failed_event,
         error=failed.error,
+        distrust=failed.distrust,
         updated_at=max(one.updated_at for one in parts if one.updated_at),
         partition=0,
         partitions=1,

@@ -304,13 +304,17 @@ def test_many_answers_are_looked_at(monkeypatch):
         ({"position": 10}, "it is at position 10, and the log ends at 9"),
         ({"position": LAST_POSITION}, "and the log ends at 9"),
         ({"position": -1}, "its position is -1"),
+        (
+            {"position": 9, "seen": "bank.Account/7@1"},
+            "has seen bank.Account/7@1 at position 9, where there is bank.Account/2@2 now",
+        ),
         ({"state": "confused"}, "its state is 'confused'"),
         ({"partition": 3, "partitions": 2}, "no partition 3 of 2"),
     ],
 )
 def test_checkpoints(values, said):
     small_log()
-    Checkpoint.objects.create(name="good", position=9)
+    Checkpoint.objects.create(name="good", position=9, seen="bank.Account/2@2")
     assert damage() == {}
     Checkpoint.objects.create(name="bad", **values)
     ((kind, (count, first)),) = damage().items()
