@@ -87,7 +87,7 @@ def test_no_index_is_longer_than_innodb_allows():
 
 MAKERS = {
     Answer: lambda text: Answer(key=text, command=text, expires_at="2030-01-01T00:00:00Z"),
-    Checkpoint: lambda text: Checkpoint(name=text, failed_event=text),
+    Checkpoint: lambda text: Checkpoint(name=text, seen=text, failed_event=text),
     ParkedEvent: lambda text: ParkedEvent(projection=text, position=1, event=text, keys=[]),
     SkippedEvent: lambda text: SkippedEvent(projection=text, position=1, event=text),
     StoredType: lambda text: StoredType(category=text, type=text, stream=text, version=0),
