@@ -29,6 +29,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         poll_interval: seconds between two looks of an idle projection worker.
         handler_tries: how often a projection's handler is tried on an event before it is given up.
         batch_size: most events that a projection applies in one transaction.
+        batch_seconds: how long its handlers go on in one transaction.
+        retry_stopped_seconds: how often a worker tries again by itself what stands still.
         max_event_bytes: most bytes of one event's JSON, metadata included.
         max_events_per_commit: most events of one aggregate in one commit.
         max_commit_bytes: most bytes of the events of one aggregate in one commit.
@@ -43,6 +45,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     poll_interval: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.02
     handler_tries: _Tries = 3
     batch_size: _Many = 10_000
+    batch_seconds: Annotated[float, msgspec.Meta(ge=0.001, le=3600)] = 0.25
+    retry_stopped_seconds: Annotated[float, msgspec.Meta(ge=0, le=CENTURY)] = 300.0
     max_event_bytes: _Many = 1_000_000
     max_events_per_commit: _Many = 10_000
     max_commit_bytes: _Many = 50_000_000

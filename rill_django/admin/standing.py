@@ -44,6 +44,11 @@ class Standing(NamedTuple):
         return [Stopped(piece) for piece in self.status.pieces if piece.state is State.STOPPED]
 
     @property
+    def waiting(self) -> list[ProjectionStatus]:
+        """Its parts that wait until the database can do what it is asked."""
+        return [piece for piece in self.status.pieces if piece.is_waiting]
+
+    @property
     def needs_retry(self) -> bool:
         """Whether a retry has anything to do."""
         return bool(self.stopped or self.status.parked)
@@ -104,15 +109,13 @@ class Page:
 
 
 def error_of_waiting(projection: Projection, event: str) -> str | None:
-    """Return the error of an event that the projection stands still at or has parked; else ``None``.
+    """Return the error of an event that the projection stands still at, waits at or has parked, or ``None``.
 
     It is empty for one that was not tried, since it waits behind another.
     """
     using, name = projection.using, projection.name
     parked = ParkedEvent.objects.using(using).filter(projection=name, event=event)
-    stopped = Checkpoint.objects.using(using).filter(
-        name=name, state=State.STOPPED, failed_event=event
-    )
+    stopped = Checkpoint.objects.using(using).filter(name=name, failed_event=event)
     for errors in (parked.order_by("position"), stopped):
         found: str | None = errors.values_list("error", flat=True).first()
         if event and found is not None:

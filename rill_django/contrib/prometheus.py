@@ -45,13 +45,17 @@ class StatusCollector(Collector):
         statuses = projection_statuses()
         head = GaugeMetricFamily("rill_log_position", "Last position of the log of events")
         head.add_metric([], max((one.head for one in statuses), default=0))
-        position, lag, lag_seconds, stopped, parked = gauges = [
+        position, lag, lag_seconds, stopped, waiting, parked = gauges = [
             GaugeMetricFamily(f"rill_projection_{name}", text, labels=_LABELS)
             for name, text in (
                 ("position", "Last position that is applied"),
                 ("lag_events", "Events in the log that are not applied yet"),
                 ("lag_seconds", "Age of the oldest event that is not applied yet"),
                 ("stopped", "1 if it stands still at an event that it cannot apply"),
+                (
+                    "waiting_seconds",
+                    "For how long a worker has been waiting until the database can do what it is asked",
+                ),
                 ("parked_events", "Events that wait because a handler failed on their key"),
             )
         ]
@@ -62,6 +66,7 @@ class StatusCollector(Collector):
                 lag.add_metric(labels, piece.lag)
                 lag_seconds.add_metric(labels, piece.lag_seconds)
                 stopped.add_metric(labels, piece.state is State.STOPPED)
+                waiting.add_metric(labels, piece.waiting_seconds)
                 parked.add_metric(labels, piece.parked)
         yield from (head, *gauges)
 

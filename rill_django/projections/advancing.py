@@ -28,7 +28,7 @@ def advance(lane: Lane, batch: Batch, head: int, progress: Progress) -> bool:
     if moved is None:
         return False
     seconds = time.monotonic() - started
-    if is_behind:
+    if (is_behind or moved.position < batch.end) and not lane.is_cut:
         lane.pace.adapt(seconds)
     applied = (one for one in reversed(batch.events) if (one.position or 0) <= moved.position)
     observe_batch(

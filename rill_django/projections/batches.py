@@ -38,6 +38,18 @@ class Batch(NamedTuple):
         """Return the same stretch with fewer events of interest."""
         return self._replace(events=[event for event in self.events if is_wanted(event)])
 
+    def up_to(self, position: int) -> Batch:
+        """Return the stretch without what is behind a position."""
+        if self.end <= position:
+            return self
+        within = [event for event in self.events if (event.position or 0) <= position]
+        is_last = bool(within) and within[-1].position == position
+        return Batch(self.start, within, position, seen=within[-1].identity if is_last else "")
+
+    def first(self, size: int) -> Batch:
+        """Return the stretch up to so many events, or a few more if they are of one position."""
+        return self if len(self.events) <= size else self.split_before(size)[0]
+
     @property
     def is_single(self) -> bool:
         """Whether all its events are of one position: one stored event, maybe upcast to several."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -42,6 +44,10 @@ class Checkpoint(models.Model):
     )
     failed_event = IdentityField(_("event that failed"), max_length=300, blank=True)
     error = models.TextField(_("error"), blank=True)
+    # Set while a worker waits for the database: the error says why, and it goes on by itself.
+    waiting_since: models.Field[datetime | None, datetime | None] = MomentField(  # type: ignore[assignment, misc]
+        _("waiting since"), null=True
+    )
     updated_at = MomentField(_("updated at"), default=now)
 
     class Meta:
@@ -73,7 +79,7 @@ class Checkpoint(models.Model):
         self.position = position
         self.seen = seen
         self.state = State.RUNNING
-        self.failed_event = self.error = ""
+        self._clear()
         self._save()
 
     def stop(self, failed_event: str, error: str) -> None:
@@ -81,12 +87,32 @@ class Checkpoint(models.Model):
         self.state = State.STOPPED
         self.failed_event = failed_event
         self.error = error
+        self.waiting_since = None
         self._save()
+
+    def wait(self, failed_event: str, error: str) -> None:
+        """Note that a worker waits until the database can do what it is asked, and why.
+
+        It is no move: `Checkpoint.updated_at` stays.
+        """
+        self.waiting_since = self.waiting_since or now()
+        self.failed_event = failed_event
+        self.error = error
+        self.save(update_fields=("waiting_since", "failed_event", "error"))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a worker waits for the database. Not what another release has moved meanwhile."""
+        return self.waiting_since is not None and self.state == State.RUNNING and bool(self.error)
+
+    def _clear(self) -> None:
+        self.failed_event = self.error = ""
+        self.waiting_since = None
 
     def resume(self) -> None:
         """Note that a worker may take it up again, where it is."""
         self.state = State.RUNNING
-        self.failed_event = self.error = ""
+        self._clear()
         self._save()
 
     def touch(self) -> None:
@@ -103,6 +129,7 @@ class Checkpoint(models.Model):
                 "state",
                 "failed_event",
                 "error",
+                "waiting_since",
                 "updated_at",
             )
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import Error, connections
 
+from rill_django.store.trouble import causes_of
+
 
 class ConnectionLost(Exception):
     """The database is gone, which is nobody's handler's fault."""
@@ -15,7 +17,7 @@ def raise_if_connection_is_lost(using: str, error: Exception) -> None:
     Raises:
         ConnectionLost: it was.
     """
-    if not any(isinstance(cause, Error) for cause in (error, error.__cause__)):
+    if not any(isinstance(cause, Error) for cause in causes_of(error)):
         return
     connection = connections[using]
     if connection.connection is None or not connection.is_usable():

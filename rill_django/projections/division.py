@@ -26,6 +26,8 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.running import Progress
 from rill_django.projections.trust import NEVER_BUILT, seen_at
+from rill_django.projections.waits import Wait
+from rill_django.stopping import Stop
 from rill_django.store.protocol import EventStore
 
 logger = logging.getLogger("rill_django.projections")
@@ -45,11 +47,17 @@ class Division:
         projection: whose live rows are of the code's version.
         store: the log.
         progress: called after every batch.
+        stop: ends a batch early.
     """
 
     def __init__(
-        self, projection: Projection, store: EventStore, progress: Progress | None = None
+        self,
+        projection: Projection,
+        store: EventStore,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> None:
+        self._stop = stop
         self.projection = projection
         self.stopped: dict[str, str] = {}
         """Why it cannot be done, if it cannot, by the names of old partitions."""
@@ -61,6 +69,11 @@ class Division:
         self._progress = progress or (lambda name, position, head: None)
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._failures = 0
+
+    @property
+    def waits(self) -> dict[str, Wait]:
+        """What the database keeps waiting, by the names of old partitions."""
+        return {lane.name: lane.wait for lane in self._lanes.values() if lane.due and lane.wait}
 
     def step(self, live: Sequence[Checkpoint], *, is_fresh: bool = False) -> bool:
         """Take a step; return whether it has changed anything.
@@ -93,7 +106,9 @@ class Division:
         ]
         has_worked = any(moved)
         # What is still to come may be the same again, if workers of another release are at it.
-        is_near = all(batch.end == target for batch in batches)
+        is_near = all(batch.end == target for batch in batches) and all(
+            one.moved is None or one.moved.position == target for one in lanes
+        )
         if is_near and not any(lane.due or lane.gave_up for lane in lanes):
             self.is_done = self._replace(live)
             has_worked = has_worked or self.is_done
@@ -121,6 +136,7 @@ class Division:
                 of=checkpoint.partitions,
                 tries=configuration().handler_tries,
                 batch_size=BATCH_SIZE,
+                stop=self._stop,
             )
         return self._lanes[part]
 

@@ -67,7 +67,8 @@ def on_batch(*types: EventType[Any, ...]) -> Callable[[H], H]:
     """Make a method of a `Projection` the handler of these event types, several events at a time.
 
     It gets a list of consecutive events: as many of a batch as no other handler wants one in between, so
-    that order is kept. One method for all types gets all of a batch::
+    that order is kept, and so few that the call takes a part of ``RILL["BATCH_SECONDS"]``. One method for
+    all types gets the longest lists::
 
         @on_batch(Account.opened, Account.closed)
         def happened(self, events):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rill_django.projections.checkpoint import State
 from rill_django.projections.status import ProjectionStatus, in_words, projection_statuses
+from rill_django.projections.waits import LONG_SECONDS
 from rill_django.store.protocol import EventStore
 
 
@@ -41,8 +42,8 @@ def check(
 ) -> list[Problem]:
     """Return what is wrong with projections; nothing: all is well.
 
-    A projection that stands still or has parked events is always a problem. A lag is one only beyond the
-    bounds given.
+    A projection that stands still or has parked events is always a problem, and so is one that has been
+    waiting for its database for a minute. A lag is one only beyond the bounds given.
     What a rebuild makes beside the live rows may lag as it likes.
 
     Args:
@@ -75,6 +76,8 @@ def _wrong_with(
     if status.state is State.STOPPED:
         yield f"stands still at {status.failed_event or 'an event'}"
         return
+    if status.waiting_seconds >= LONG_SECONDS:
+        yield f"waits for its database since {in_words(status.waiting_seconds)}"
     lags = (max_lag is not None and status.lag > max_lag) or (
         max_lag_seconds is not None and status.lag_seconds > max_lag_seconds
     )

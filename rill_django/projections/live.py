@@ -74,6 +74,7 @@ def replace_live_checkpoints(
             "state": State.RUNNING,
             "failed_event": "",
             "error": "",
+            "waiting_since": None,
             "updated_at": now(),
         }
         for partition, partitions in parts_of(projection)

@@ -19,6 +19,7 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.bookmark import stopped_beside
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
+from rill_django.store.trouble import trouble_of
 
 
 class NothingToSkip(RillError, LookupError):
@@ -45,6 +46,9 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
 
     A parked event that fails again stays, and those behind it. Each is applied in a transaction with
     its removal, so that it takes effect exactly once.
+
+    Raises:
+        DatabaseError, HandlerFailed: the database could not do it now. What is not applied stays parked.
     """
     store = store or DjangoEventStore()
     using = projection.using
@@ -133,6 +137,8 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
             session.apply(_read(projection, waiting, store))
             session.flush()
     except Exception as error:
+        if trouble_of(error):
+            raise  # It says nothing against the event.
         return "".join(traceback.format_exception(error))
     return None
 

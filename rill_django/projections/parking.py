@@ -74,6 +74,16 @@ class Parking:
                 free += together
         return free
 
+    def take_back(self, position: int, partition: int | None = None) -> None:
+        """Park nothing behind a position, up to which a transaction has come only, after it began.
+
+        Args:
+            position: of the checkpoint, which is locked.
+            partition: only in this one; default: in all.
+        """
+        behind = self.parked.filter(position__gt=position)
+        (behind if partition is None else behind.filter(partition=partition)).delete()
+
     def park(self, together: Sequence[RecordedEvent], error: str) -> None:
         """Have an event wait, with all that it was upcast to in the same partition."""
         position, partition = self.place_of(together[0])

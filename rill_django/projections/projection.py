@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from itertools import groupby
+from time import monotonic
 from typing import Any, ClassVar
 
 from django.db import router
@@ -19,6 +20,7 @@ from rill_django.projections.handler_results import refuse_result
 from rill_django.projections.handlers import handlers_at_work
 from rill_django.projections.registry import current_projections
 from rill_django.projections.sessions import ROWS_IN_MEMORY, DirectSession, Session
+from rill_django.projections.turns import Turn
 
 
 class OnError(Enum):
@@ -146,12 +148,11 @@ class Projection:
             self._apply(events)
 
     def _apply(self, events: Sequence[RecordedEvent]) -> None:
+        if not self.batch_handlers:
+            self.apply_within(events, Turn())
+            return
         handlers = self.handlers
         wanted = [event for event in events if event.type in handlers]
-        if not self.batch_handlers:
-            for event in wanted:
-                self._handle(handlers[event.type], event, event)
-            return
         for handler, group in groupby(wanted, key=lambda event: handlers[event.type]):
             if handler not in self.batch_handlers:
                 for event in group:
@@ -161,6 +162,23 @@ class Projection:
                     refuse_result(handler, result)
             else:
                 self._handle(handler, together, together[0])
+
+    @property
+    def applies_one_by_one(self) -> bool:
+        """Whether handlers get one event at a time, so that `apply_within` can be used."""
+        return not self.batch_handlers and type(self).apply is Projection.apply
+
+    def apply_within(self, events: Sequence[RecordedEvent], turn: Turn) -> int | None:
+        """Apply events while the turn lasts; return the position up to which they are, ``None``: all."""
+        handlers = self.handlers
+        position = (events[0].position or 0) if events else 0
+        for event in events:
+            if monotonic() >= turn.look_at and event.position != position and turn.is_over():
+                return position
+            position = event.position or 0
+            if event.type in handlers:
+                self._handle(handlers[event.type], event, event)
+        return None
 
     def _handle(self, handler: Callable[..., Any], given: Any, event: RecordedEvent) -> None:
         """Call a handler, and name the event in whatever it raises."""

@@ -17,3 +17,11 @@ def reason_of(traceback: str) -> str:
     lines = [line for line in traceback.rpartition(_TRACEBACK)[2].splitlines() if line.strip()]
     error = next((line for line in lines if not line.startswith(" ")), "").strip()
     return _HANDLER_FAILED.sub("", error) or error
+
+
+def reason_of_error(error: BaseException) -> str:
+    """Return the first line of what an error says, without that a handler failed on the event."""
+    cause = error.__cause__ if type(error).__name__ == "HandlerFailed" else None
+    found = cause or error
+    text = next(iter(str(found).strip().splitlines()), "")
+    return f"{type(found).__name__}: {text}"

@@ -95,6 +95,7 @@ class NewVersion:
         progress: called after every batch.
         batch_size: most events applied in one step; default: ``RILL["BATCH_SIZE"]``, since other work
             waits for a step to end.
+        stop: ends a step early.
     """
 
     def __init__(
@@ -104,7 +105,9 @@ class NewVersion:
         store: EventStore | None = None,
         progress: Progress | None = None,
         batch_size: int | None = None,
+        stop: Stop | None = None,
     ) -> None:
+        self._stop = stop
         self.projection = projection
         self._store = store or DjangoEventStore()
         self._progress = progress
@@ -147,6 +150,8 @@ class NewVersion:
                 batch_size=self._batch_size,
                 progress=self._progress,
                 only_upwards=True,
+                seconds=configuration().batch_seconds,
+                stop=self._stop,
             )
             try:
                 steps.start()
@@ -156,7 +161,7 @@ class NewVersion:
             else:
                 self._steps = steps
                 return True
-        rebuild_in_place(self.projection, self._store, progress=self._progress)
+        rebuild_in_place(self.projection, self._store, progress=self._progress, stop=self._stop)
         return False
 
     def close(self) -> None:

@@ -6,18 +6,17 @@ import logging
 import time
 import traceback
 
-from django.db import OperationalError
-
-from rill_django.conf import configuration
 from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
-from rill_django.projections.pace import pause_after
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.rebuild import AlreadyRebuilding, NewerRows, NewVersion, RowsBesideLost
 from rill_django.projections.rebuilding.bookmark import Bookmark, stopped_beside
 from rill_django.projections.running import Progress
+from rill_django.projections.waits import Wait
+from rill_django.stopping import Stop
 from rill_django.store.protocol import EventStore
+from rill_django.store.trouble import trouble_of
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -29,20 +28,29 @@ class Renewal:
     """Builds the rows of the code's version beside the older live ones, a step at a time.
 
     Until they are swapped in, the live rows are left to workers of the older release: today's handlers
-    would make a mixture of them. What fails is noted beside the live checkpoint, and not tried again by
-    this worker.
+    would make a mixture of them. What fails is noted beside the live checkpoint, and tried again every few
+    minutes.
 
     Args:
         projection: whose live rows are of an older version, or were never built.
         store: the log.
         progress: called after every step.
         batch_size: most events applied in one step.
+        stop: ends a step early.
     """
 
     def __init__(
-        self, projection: Projection, store: EventStore, progress: Progress, batch_size: int
+        self,
+        projection: Projection,
+        store: EventStore,
+        progress: Progress,
+        batch_size: int,
+        stop: Stop | None = None,
     ) -> None:
         self.projection = projection
+        self.wait = Wait(f"{projection.name}, version {projection.version}", projection.using)
+        """What the database keeps it waiting for, if it does."""
+        self._stop = stop
         self.gave_up = ""
         """Why it cannot be built, if it cannot."""
         self.due = 0.0
@@ -51,7 +59,6 @@ class Renewal:
         self._progress = progress
         self._batch_size = batch_size
         self._steps: NewVersion | None = None
-        self._failures = 0
 
     def step(self) -> bool:
         """Take a step; return whether it did anything that may be gone on with at once.
@@ -79,9 +86,14 @@ class Renewal:
         except Exception as error:
             self._steps = None
             raise_if_connection_is_lost(self.projection.using, error)
-            self._try_again_or_give_up(error)
+            trouble = trouble_of(error)
+            if trouble is None:
+                self._give_up(error)
+            else:
+                # It says nothing against event or handler.
+                self.due = self.wait.begin_again(trouble, error)
             return False
-        self._failures = 0
+        self.wait.end()
         if not has_more:
             self._steps = None
             return True
@@ -99,17 +111,12 @@ class Renewal:
             store=self._store,
             progress=self._progress,
             batch_size=self._batch_size,
+            stop=self._stop,
         )
 
-    def _try_again_or_give_up(self, error: Exception) -> None:
-        """A deadlock may pass; what says something against event or handler does not."""
-        self._failures += 1
-        if isinstance(error, OperationalError) and self._failures < configuration().handler_tries:
-            self.due = time.monotonic() + pause_after(self._failures)
-            observe_failure(self.projection.name, "", error, outcome=Outcome.RETRY)
-            return
-        self._failures = 0
-        self._give_up(error)
+    def try_once_more(self) -> None:
+        """Have a second thought about what was given up, by this worker or another one."""
+        self.gave_up = ""
 
     def close(self) -> None:
         """Leave it, for another worker or a later time to go on."""

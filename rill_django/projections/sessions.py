@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.handlers import handlers_at_work
+from rill_django.projections.turns import Together, Turn
 
 if TYPE_CHECKING:
     from rill_django.projections.projection import Projection
@@ -25,8 +26,10 @@ class Session(ABC):
         for batch in batches:
             with transaction.atomic(using=projection.using):
                 …  # lock the checkpoint; see below
-                session.apply(batch.events)
+                border = session.apply(batch.events, Turn(0.25, stop))
                 session.flush()
+                if border is not None:
+                    batch = batch.up_to(border)
                 checkpoint.move_to(batch.end, batch.seen)
 
     - ``apply`` may be called any number of times before a ``flush``; that is faster the more events there
@@ -41,8 +44,16 @@ class Session(ABC):
     """
 
     @abstractmethod
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
-        """Apply the next events of the log.
+    def apply(self, events: Iterable[RecordedEvent], turn: Turn | None = None) -> int | None:
+        """Apply the next events of the log; all of them, or as many as there is time for.
+
+        Args:
+            events: in their order.
+            turn: how long to go on; default: to the end. At least one event is applied, and those of one
+                position are applied together.
+
+        Returns:
+            ``None`` if all are applied. Otherwise the position of the last one that is.
 
         Raises:
             HandlerFailed: a handler or key function raised an exception. Errors of the database come
@@ -59,11 +70,20 @@ class DirectSession(Session):
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
+        self._together = Together()
 
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
-        """See `Session.apply`."""
+    def apply(self, events: Iterable[RecordedEvent], turn: Turn | None = None) -> int | None:
+        """See `Session.apply`. Methods for several events at once get some at a time."""
+        events = list(events)
+        turn = turn or Turn()
         with handlers_at_work(self._projection):  # Somebody may have an `apply` of their own.
-            self._projection.apply(list(events))
+            if self._projection.applies_one_by_one:
+                return self._projection.apply_within(events, turn)
+            done = 0
+            for portion in self._together.portions(events, turn):
+                self._projection.apply(portion)
+                done += len(portion)
+        return events[done - 1].position if done < len(events) else None
 
     def flush(self) -> None:
         """See `Session.flush`: nothing is left to write."""

@@ -46,6 +46,8 @@ class ProjectionStatus(NamedTuple):
             projection that has rows, of whatever version. Rows without a checkpoint are not built: nobody
             knows which events they have.
         distrust: why the log is not the one that it has seen; empty: it is. Then it stands still, too.
+        waiting_seconds: for how long a worker has been waiting for the database, which it goes on to do by
+            itself; 0: it does not. `ProjectionStatus.error` says why.
         parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
@@ -66,6 +68,7 @@ class ProjectionStatus(NamedTuple):
     is_inline: bool = False
     is_built: bool = True
     distrust: str = ""
+    waiting_seconds: float = 0.0
     parts: tuple[ProjectionStatus, ...] = ()
 
     @property
@@ -99,6 +102,8 @@ class ProjectionStatus(NamedTuple):
         """The state in one word or two."""
         if self.state is State.STOPPED:
             return "stopped"
+        if self.is_waiting:
+            return "waiting"
         if self.is_beside:
             return "rebuilding"
         if self.is_inline:
@@ -108,6 +113,16 @@ class ProjectionStatus(NamedTuple):
         if self.state is None:
             return "never run"
         return "behind" if self.lag else "up to date"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a worker waits until the database can do again what it is asked."""
+        return self.waiting_seconds > 0
+
+    @property
+    def waiting_time(self) -> str:
+        """`waiting_seconds` for people, e.g. ``3 min``."""
+        return in_words(self.waiting_seconds)
 
     @property
     def reason(self) -> str:
@@ -161,6 +176,10 @@ class _Ages:
         self._now = now or moments.now()
         self._known: dict[int, float] = {}
 
+    def since(self, moment: datetime | None) -> float:
+        """Return the seconds since a moment, more than 0: a clock may be ahead."""
+        return max((self._now - moment).total_seconds(), 0.001) if moment else 0.0
+
     def behind(self, position: int) -> float:
         if position >= self.head:
             return 0.0
@@ -190,6 +209,7 @@ def _status(
             error=distrusted.get(one.pk, one.error),
             distrust=distrusted.get(one.pk, ""),
             lag_seconds=ages.behind(one.position),
+            waiting_seconds=ages.since(one.waiting_since) if one.is_waiting else 0.0,
             version=one.version,
             is_built=one.version != NEVER_BUILT,
             partition=one.partition,
@@ -231,12 +251,13 @@ def _together(parts: Sequence[ProjectionStatus]) -> ProjectionStatus:
         return parts[0]
     last = min(parts, key=lambda one: one.position)
     stopped = next((one for one in parts if one.state is State.STOPPED), None)
-    failed = stopped or last
+    failed = stopped or max(parts, key=lambda one: (one.waiting_seconds, -one.position))
     return last._replace(
         state=failed.state,
         failed_event=failed.failed_event,
         error=failed.error,
         distrust=failed.distrust,
+        waiting_seconds=failed.waiting_seconds,
         updated_at=max(one.updated_at for one in parts if one.updated_at),
         partition=0,
         partitions=1,

@@ -12,6 +12,8 @@ from rill_django.projections.live import needs_division
 from rill_django.projections.projection import Projection
 from rill_django.projections.renewal import Renewal
 from rill_django.projections.running import Progress
+from rill_django.projections.waits import Wait
+from rill_django.stopping import Stop
 from rill_django.store.protocol import EventStore
 
 logger = logging.getLogger("rill_django.projections")
@@ -28,6 +30,7 @@ class Upgrades:
         store: the log.
         progress: called after every batch.
         batch_size: most events applied in one step.
+        stop: ends a step early.
     """
 
     def __init__(
@@ -36,7 +39,9 @@ class Upgrades:
         store: EventStore,
         progress: Progress,
         batch_size: int,
+        stop: Stop | None = None,
     ) -> None:
+        self._stop = stop
         self._projections = projections
         self._store = store
         self._progress = progress
@@ -63,12 +68,23 @@ class Upgrades:
         renewals = [one.due for one in self._renewals.values() if not one.gave_up]
         return renewals + [one.due for one in self._divisions.values() if not one.stopped]
 
+    def waits(self) -> dict[str, Wait]:
+        """Return what the database keeps waiting, by what it is about."""
+        found = {
+            f"{name}, version {one.projection.version}": one.wait
+            for name, one in self._renewals.items()
+            if one.wait
+        }
+        for division in self._divisions.values():
+            found |= division.waits
+        return found
+
     def step(self, live: Mapping[str, Sequence[Checkpoint]], *, is_fresh: bool) -> int:
         """Take a step with every projection that needs one; return how many did.
 
         Args:
             live: the live checkpoints, by projection.
-            is_fresh: the worker has just begun, and tries again what it finds stopped.
+            is_fresh: it is time to try again what is found stopped.
         """
         return sum(
             self._renew(one, live[one.name][0].version, is_fresh=is_fresh)
@@ -90,12 +106,15 @@ class Upgrades:
             self._warn_of_newer_rows(projection, built)
             return False
         if name not in self._renewals:
-            renewal = Renewal(projection, self._store, self._progress, self._batch_size)
+            renewal = Renewal(projection, self._store, self._progress, self._batch_size, self._stop)
             self._renewals[name] = renewal
             is_to_look = not is_fresh
         else:
             renewal = self._renewals[name]
             is_to_look = bool(renewal.gave_up)
+            if is_fresh and is_to_look:
+                renewal.try_once_more()
+                is_to_look = False
         if is_to_look:
             renewal.look_whether_given_up()
         return renewal.step()
@@ -123,7 +142,7 @@ class Upgrades:
             self._divisions.pop(name, None)
             return False
         if name not in self._divisions:
-            self._divisions[name] = Division(projection, self._store, self._progress)
+            self._divisions[name] = Division(projection, self._store, self._progress, self._stop)
             if name in self._divided:
                 # A worker of another release is at it as well. If both did it at once, again and again,
                 # nobody would apply any events.

@@ -51,6 +51,7 @@ from tests.bank.projections import Balances
 apply = Balances.apply
 Balances.apply = lambda self, events: (time.sleep(0.05), apply(self, events))
 from django.core.management import execute_from_command_line
+print("ready", flush=True)
 execute_from_command_line(["manage.py", *sys.argv[1:]])
 """
 
@@ -111,6 +112,7 @@ def test_a_signal_ends_it_cleanly_and_the_next_one_finishes(number, workers):
         "bank.Balances", "bank.Branches", "--no-input", "--batch-size", "10", "--workers", workers
     )
     # With several workers it is another process that knows how far it is, and not the slow one.
+    assert rebuilder.stdout.readline() == "ready\n"
     deadline = time.monotonic() + 20
     try:
         if connection.vendor == "postgresql" and workers == "1":

@@ -101,6 +101,7 @@ def _json_of(status: ProjectionStatus) -> dict[str, Any]:
         "lag_seconds": round(status.lag_seconds, 3),
         "parked": status.parked,
         "updated_at": status.updated_at,
+        "waiting_seconds": round(status.waiting_seconds, 3),
         "failed_event": status.failed_event or None,
         "error": status.reason or None,
     }
@@ -143,4 +144,7 @@ def _errors(pieces: Sequence[ProjectionStatus]) -> Iterator[str]:
     for piece in pieces:
         if piece.error:
             part = f" ({piece.part})" if piece.part else ""
-            yield f"\n{piece.name}{part} at {piece.failed_event or 'an event'}:\n  {piece.reason}"
+            at = f" at {piece.failed_event}" if piece.failed_event else ""
+            if piece.is_waiting:
+                at = f" waits for its database since {piece.waiting_time}{at}"
+            yield f"\n{piece.name}{part}{at or ' at an event'}:\n  {piece.reason}"

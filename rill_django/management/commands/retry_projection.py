@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from rill_django.management.signals import Interruptible
 from rill_django.projections.mending import NothingToSkip, retry, skip
+from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.registry import UnknownProjection, current_projections
 
 
@@ -41,7 +43,12 @@ class Command(Interruptible, BaseCommand):
             except NothingToSkip as error:
                 raise CommandError(str(error)) from None
             self.stdout.write(f"{skipped.event} will never be applied to {projection.name}.")
-        done = retry(projection)
+        try:
+            done = retry(projection)
+        except (DatabaseError, HandlerFailed) as error:
+            raise CommandError(
+                f"The database could not do it now: {error}\nWhat is not applied stays parked. Try again."
+            ) from error
         self.stdout.write(
             self.style.SUCCESS(
                 f"{projection.name}: {done.resumed} taken up again, {done.applied} parked events "

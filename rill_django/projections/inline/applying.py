@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from django.db import (
+    DatabaseError,
     IntegrityError,
     InterfaceError,
-    OperationalError,
     connections,
     models,
     transaction,
@@ -29,6 +29,7 @@ from rill_django.projections.registry import current_projections
 from rill_django.projections.rows import RowProjection
 from rill_django.repository.inline import Refused
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.trouble import Trouble, trouble_of
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -194,13 +195,20 @@ class Application:
                 cause = error.__cause__
                 if isinstance(cause, IntegrityError):
                     raise Broken(projection, [error.event], cause, failures) from cause
-                if isinstance(cause, (OperationalError, InterfaceError)):
+                if isinstance(cause, (DatabaseError, InterfaceError)) and _passes(cause):
                     # Nobody's handler's fault: a deadlock, for one.
                     raise cause from cause.__cause__
                 raise
             except IntegrityError as error:
                 raise Broken(projection, events, error, failures) from error
-            except (RillError, OperationalError, InterfaceError):
+            except (RillError, InterfaceError):
                 raise
             except Exception as error:
+                if isinstance(error, DatabaseError) and _passes(error):
+                    raise
                 raise HandlerFailed(projection.name, events[-1], error) from error
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the command may be tried again. A table or column that is not there is better named."""
+    return trouble_of(error) not in (None, Trouble.SCHEMA)

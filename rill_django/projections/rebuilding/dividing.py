@@ -14,7 +14,11 @@ from rill_django.projections.rebuilding.errors import RowsBesideLost
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.shares import Shares
 from rill_django.projections.trust import reasons_for_distrust, seen_at
+from rill_django.projections.turns import Turn
 from rill_django.store.protocol import EventStore
+
+GATHER_SECONDS = 1.0
+"""How long one transaction goes on."""
 
 
 def find_left(place: Place, bookmark: Bookmark, store: EventStore) -> Sequence[Checkpoint]:
@@ -75,7 +79,11 @@ def _gather_some(
         )
         with place.building(), making_anew():
             session = projection.session()
-            session.apply(skipped(projection).without(batch.events))
+            events = skipped(projection).without(batch.events)
+            border = session.apply(events, Turn(GATHER_SECONDS))
             session.flush()
-        hindmost.move_to(batch.end, batch.seen)
-        return batch.end, False
+        if border is None:
+            hindmost.move_to(batch.end, batch.seen)
+        else:
+            hindmost.move_to(border, seen_at(store, border))
+        return hindmost.position, False

@@ -22,6 +22,7 @@ from rill_django.projections.rebuilding.progress import (
 )
 from rill_django.projections.running import Progress
 from rill_django.projections.trust import seen_at
+from rill_django.projections.turns import Turn
 from rill_django.stopping import Stop
 from rill_django.store.deadlocks import begun_anew
 from rill_django.store.orm import dialect_of, inside_callers_transaction
@@ -90,8 +91,8 @@ def _rebuild(
             if stop is not None and stop.is_set():
                 raise RebuildInterrupted(projection.name, position, is_kept=False)
             batch = read_readable(store, projection, position, head, size)
-            session.apply(left_out.without(batch.events))
-            position = batch.end
+            border = session.apply(left_out.without(batch.events), Turn(stop=stop))
+            position = batch.end if border is None else border
             if progress is not None:
                 progress(projection.name, position, head)
         session.flush()

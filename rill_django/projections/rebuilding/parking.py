@@ -6,14 +6,14 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable
 
-from django.db import InterfaceError, OperationalError
-
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.parking import Parking, Place
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
 from rill_django.projections.sessions import Session
+from rill_django.projections.turns import Turn
+from rill_django.store.trouble import trouble_of
 
 
 class ParkingBeside:
@@ -42,10 +42,14 @@ class ParkingBeside:
         """Park what was given up, and what is behind it, in this transaction; return the others."""
         return self._beside.free(events, self._given_up)
 
+    def take_back(self, position: int) -> None:
+        """Park nothing behind a position, up to which the transaction has come only."""
+        self._beside.take_back(position)
+
     def park(self, error: HandlerFailed) -> bool:
         """Note that an event has failed; return whether it can be tried again, or gone on without it."""
-        if not self._is_on or isinstance(error.__cause__, (OperationalError, InterfaceError)):
-            return False  # A lost connection says nothing against the event.
+        if not self._is_on or trouble_of(error):
+            return False  # Trouble of the database says nothing against the event.
         place = self._beside.place_of(error.event)
         self._failures[place] += 1
         if self._failures[place] >= configuration().handler_tries:
@@ -69,9 +73,12 @@ class _Parking(Session):
         self._inner = inner
         self._parking = parking
 
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
+    def apply(self, events: Iterable[RecordedEvent], turn: Turn | None = None) -> int | None:
         """See `Session.apply`."""
-        self._inner.apply(self._parking.free(events))
+        border = self._inner.apply(self._parking.free(events), turn)
+        if border is not None:
+            self._parking.take_back(border)
+        return border
 
     def flush(self) -> None:
         """See `Session.flush`."""

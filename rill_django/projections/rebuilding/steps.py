@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 from typing_extensions import Self
 
 from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.live import live_checkpoints
+from rill_django.projections.pace import Pace
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.rebuilding.applying import apply_for_a_while, apply_up_to
@@ -40,9 +41,11 @@ from rill_django.projections.rebuilding.progress import (
 from rill_django.projections.running import Progress
 from rill_django.projections.sessions import Session
 from rill_django.projections.trust import seen_at
+from rill_django.projections.turns import Turn
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore, SequencerHeld
+from rill_django.store.trouble import trouble_of
 
 logger = logging.getLogger("rill_django.projections")
 
@@ -50,7 +53,7 @@ BATCH_SIZE = 5_000
 """Least number of events in a batch; nobody waits for the rows, so that it may be large."""
 
 STEP_SECONDS = 1.0
-"""How long one transaction goes on reading batches: rows that are changed often are written once."""
+"""How long one transaction goes on: rows that are changed often are written once."""
 
 FEW_EVENTS = 500
 """So many are applied in the last step, which keeps the projection's worker waiting."""
@@ -69,6 +72,8 @@ class Rebuild:
         progress: called after every transaction.
         restart: do not take up what was built before.
         only_upwards: do not replace rows of a newer version.
+        seconds: how long handlers go on in one transaction.
+        stop: ends a transaction early; what is built is kept, where that is possible.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class Rebuild:
         progress: Progress | None = None,
         restart: bool = False,
         only_upwards: bool = False,
+        seconds: float = STEP_SECONDS,
+        stop: Stop | None = None,
     ) -> None:
         self.projection: Projection = place.projection
         self.position = 0
@@ -93,7 +100,10 @@ class Rebuild:
         self._bookmark = Bookmark(self.projection, is_kept=place.keeps_progress)
         self._store = store or DjangoEventStore()
         self._batch_size = batch_size or max(BATCH_SIZE, configuration().batch_size)
-        self._seconds = 0.0 if batch_size else STEP_SECONDS
+        self._reads_on = batch_size is None
+        self._seconds = seconds
+        self._stop = stop
+        self._pace = Pace(self._batch_size, first=self._batch_size)
         self._progress = progress or (lambda name, position, head: None)
         self._restart = restart
         self._only_upwards = only_upwards
@@ -116,9 +126,9 @@ class Rebuild:
 
     def leave(self, error: BaseException | None = None) -> None:
         """Leave. What is built is removed if the error says that it is no good."""
-        kept = (RebuildInterrupted, ShareLost, SequencerHeld, OperationalError, InterfaceError)
-        causes = (error, error and error.__cause__)  # A handler may have met it.
-        if isinstance(error, Exception) and not any(isinstance(one, kept) for one in causes):
+        kept = (RebuildInterrupted, ShareLost, SequencerHeld)
+        says_nothing = isinstance(error, kept) or (error is not None and trouble_of(error))
+        if isinstance(error, Exception) and not says_nothing:
             self.abandon()
         else:
             self.close()
@@ -196,6 +206,7 @@ class Rebuild:
             SequencerHeld: committed events get no position: somebody else is at it and does not go on.
             RebuildInterrupted: ``stop`` was set before the end.
         """
+        self._stop = stop
         self._store.head()
         while not (stop and stop.is_set()):
             if not self.step():
@@ -232,17 +243,33 @@ class Rebuild:
         self._session = None
 
     def _read(self, position: int, head: int) -> Batch:
-        return read_readable(self._store, self.projection, position, head, self._batch_size)
+        return read_readable(self._store, self.projection, position, head, self._pace.events)
 
     def _apply(self, batch: Batch, head: int) -> None:
-        read = partial(self._read, head=head)
+        last = batch
+
+        def read(position: int) -> Batch:
+            nonlocal last
+            last = self._read(position, head)
+            return last
+
+        turn = Turn(self._seconds, self._stop)
         with self._applying() as session, transaction.atomic(using=self._place.using):
             move = self._bookmark.lock(self.position)
             position = apply_for_a_while(
-                self._place, session, batch, read, head=head, seconds=self._seconds
+                self._place,
+                session,
+                batch,
+                read if self._reads_on else None,
+                head=head,
+                turn=turn,
             )
             move(position, seen_at(self._store, position))
         self.position = position
+        if position < last.end:
+            self._pace.cut(sum((one.position or 0) <= position for one in last.events))
+        else:
+            self._pace.grow()
 
     @contextmanager
     def _applying(self) -> Iterator[Session]:
@@ -273,6 +300,10 @@ class Rebuild:
                 raise
             self.pause = self._patience.failed(str(error))
             return
+        except _TooMuch:
+            # Nobody can be kept waiting for so long: it has to be less first.
+            self._pace.cut(len(batch.events) // 2)
+            return
         self.position = position
         self._is_done = True
         self._progress(self.projection.name, position, position)
@@ -291,9 +322,19 @@ class Rebuild:
             raise NewerRows(f"{self.projection.name} has rows of a newer version meanwhile.")
         target = position_to_reach(live, self._store, head)
         read = partial(self._read, head=target)
+
+        def apply_rest() -> None:
+            turn = Turn(STEP_SECONDS, self._stop)
+            if apply_up_to(self._place, session, batch, read, head=target, turn=turn) < target:
+                raise _TooMuch
+
         with self._patience.asking("those who use the tables"):
-            self._place.finish(partial(apply_up_to, self._place, session, batch, read, head=target))
+            self._place.finish(apply_rest)
         move_live_checkpoints(self.projection, target, seen_at(self._store, target))
         self._bookmark.remove()
         self._parking.swap(target)
         return target
+
+
+class _TooMuch(Exception):
+    """The last step cannot be done in the time that it may take."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 
 from rill_django.domain.errors import RillError
 from rill_django.processes import Tell, in_processes
@@ -22,9 +22,9 @@ from rill_django.projections.registry import current_projections
 from rill_django.projections.running import Progress
 from rill_django.stopping import Stop
 from rill_django.store.protocol import SequencerHeld
+from rill_django.store.trouble import trouble_of
 
-_HARMLESS = (OperationalError, InterfaceError, RowsBesideLost, SequencerHeld)
-"""The database, or somebody else, came in between: nothing against what is built."""
+_OTHERS = (RowsBesideLost, SequencerHeld)
 
 
 class Task(NamedTuple):
@@ -85,10 +85,12 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
         )
     except RebuildInterrupted as error:
         return Outcome(task.name, False, str(error), error)
-    except (RillError, DatabaseError, ImproperlyConfigured) as error:
+    except (RillError, DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         verb = "verified" if task.verify else "rebuilt; its rows are as they were"
         text = f"{task.name} could not be {verb}: {error}"
-        return Outcome(task.name, False, text, error, isinstance(error, _HARMLESS))
+        # The database, or somebody else, came in between: nothing against what is built.
+        may_go_on = isinstance(error, _OTHERS) or trouble_of(error) is not None
+        return Outcome(task.name, False, text, error, may_go_on)
     return Outcome(task.name, True, f"{task.name} is rebuilt up to position {position:,}.")
 
 

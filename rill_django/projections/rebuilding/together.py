@@ -27,6 +27,7 @@ from rill_django.projections.rebuilding.shares import Shares
 from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS, Rebuild
 from rill_django.projections.running import Progress
 from rill_django.projections.trust import seen_at
+from rill_django.projections.turns import Turn
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.query_log import without_query_log
@@ -133,7 +134,7 @@ def build_share(
     shares = Shares(projection, of)
     bookmark = Bookmark(projection, is_kept=True)
     session, position = projection.session(), -1
-    size, seconds = batch_size or BATCH_SIZE, 0.0 if batch_size else STEP_SECONDS
+    size = batch_size or BATCH_SIZE
     while True:
         head = store.sequence()
         with transaction.atomic(using=place.using):
@@ -148,7 +149,12 @@ def build_share(
                 return shares.read(number, store, position, until, size)
 
             position = apply_for_a_while(
-                place, session, read(mark.position), read, head=until, seconds=seconds
+                place,
+                session,
+                read(mark.position),
+                None if batch_size else read,
+                head=until,
+                turn=Turn(STEP_SECONDS, stop),
             )
             mark.move_to(position, seen_at(store, position))
         progress(str(share), position, head)

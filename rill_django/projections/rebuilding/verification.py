@@ -29,8 +29,9 @@ from rill_django.projections.rebuilding.errors import (
 from rill_django.projections.rebuilding.matching import matching_of
 from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import read_readable
-from rill_django.projections.rebuilding.steps import BATCH_SIZE
+from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS
 from rill_django.projections.running import Progress
+from rill_django.projections.turns import Turn
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
@@ -161,8 +162,7 @@ class _Verifier:
 
     def _build(self, target: int) -> None:
         while self._position < target:
-            if self._stop is not None and self._stop.is_set():
-                raise RebuildInterrupted(self._projection.name, self._position, is_kept=False)
+            self._raise_if_stopped()
             with transaction.atomic(using=self._place.using):
                 position = self._apply(self._position, target)
                 with self._place.building():
@@ -173,10 +173,19 @@ class _Verifier:
     def _apply(self, position: int, target: int, live: Sequence[Checkpoint] = ()) -> int:
         batch = read_readable(self._store, self._projection, position, target, self._batch_size)
         with self._place.building():
-            self._session.apply(
-                [one for one in self._left_out.without(batch.events) if self._is_applied(one, live)]
+            border = self._session.apply(
+                [
+                    one
+                    for one in self._left_out.without(batch.events)
+                    if self._is_applied(one, live)
+                ],
+                Turn(STEP_SECONDS, self._stop),
             )
-        return batch.end
+        return batch.end if border is None else border
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise RebuildInterrupted(self._projection.name, self._position, is_kept=False)
 
     def _is_applied(self, event: RecordedEvent, live: Sequence[Checkpoint]) -> bool:
         """Whether the live rows have the event already; partitions differ in that."""
@@ -190,6 +199,7 @@ class _Verifier:
         highest = max((one.position for one in live), default=0)
         position = self._position
         while position < highest:
+            self._raise_if_stopped()
             position = self._apply(position, highest, live)
         with self._place.building():
             self._session.flush()

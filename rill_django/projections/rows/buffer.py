@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from time import monotonic
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -22,6 +23,7 @@ from rill_django.projections.rows.keys import RowKeys
 from rill_django.projections.rows.seen import SeenKeys
 from rill_django.projections.rows.sizes import Sizes
 from rill_django.projections.sessions import Session
+from rill_django.projections.turns import Turn
 
 Handler = Callable[..., Any]
 
@@ -74,16 +76,18 @@ class RowBuffer(Session):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def apply(self, events: Iterable[RecordedEvent]) -> None:
+    def apply(self, events: Iterable[RecordedEvent], turn: Turn | None = None) -> int | None:
         """See `Session.apply`."""
         if self._is_broken:
             raise BufferIsBroken(
                 f"Rows of {self._projection.name} were left half-way by an error. Begin a new session."
             )
         self._is_broken = True
+        wanted = [event for event in events if event.type in self._handlers]
         with self._asking.at_work(self._projection, self._keys.using) as self._here:
-            self._apply([event for event in events if event.type in self._handlers])
+            border = self._apply(wanted, turn or Turn())
         self._is_broken = False
+        return border
 
     def flush(self) -> None:
         """See `Session.flush`."""
@@ -98,13 +102,15 @@ class RowBuffer(Session):
 
     # --- applying ----------------------------------------------------------------------------
 
-    def _apply(self, events: Sequence[RecordedEvent]) -> None:
-        done = 0 if self._asking.needs_single else self._apply_some(events)
+    def _apply(self, events: Sequence[RecordedEvent], turn: Turn) -> int | None:
+        done = 0 if self._asking.needs_single else self._apply_some(events, turn)
         # Which rows an event changes, or what they are, may depend on statements at those before it.
-        for event in events[done:]:
-            self._apply_some([event])
+        while done < len(events) and not _is_over_before(events, done, turn):
+            self._apply_some([events[done]], turn)
+            done += 1
+        return events[done - 1].position if done < len(events) else None
 
-    def _apply_some(self, events: Sequence[RecordedEvent]) -> int:
+    def _apply_some(self, events: Sequence[RecordedEvent], turn: Turn) -> int:
         """Apply events; return how many: fewer if it turns out that each has to be looked at by itself."""
         if not events:
             return 0
@@ -116,6 +122,9 @@ class RowBuffer(Session):
         for some in self._sizes.slices(read):
             self._load(set(chain.from_iterable(read[some])).difference(self._entries))
             for event, keys in zip(events[some], read[some], strict=True):
+                if monotonic() >= turn.look_at and _is_over_before(events, done, turn):
+                    self._forget_some()
+                    return done
                 for key in keys:
                     if self._handle(event, key):
                         self._begin_anew(keys)
@@ -358,3 +367,8 @@ class RowBuffer(Session):
             if alike and not tells_keys_apart(layout):
                 raise keys_alike(self._projection.name, layout, alike) from error
             raise
+
+
+def _is_over_before(events: Sequence[RecordedEvent], index: int, turn: Turn) -> bool:
+    """Whether a turn is over, where those of one position end."""
+    return index > 0 and events[index].position != events[index - 1].position and turn.is_over()
