@@ -44,12 +44,16 @@ class WholeLooks:
     def __init__(self) -> None:
         self._due = 0.0
 
+    @property
     def is_due(self) -> bool:
-        """Whether it is this one."""
-        now = time.monotonic()
-        if now < self._due:
+        """Whether it is the next one."""
+        return time.monotonic() >= self._due
+
+    def take(self) -> bool:
+        """Return whether it is this one."""
+        if not self.is_due:
             return False
-        self._due = now + WHOLE_LOOK_SECONDS
+        self._due = time.monotonic() + WHOLE_LOOK_SECONDS
         return True
 
 

@@ -26,7 +26,7 @@ from rill_django.store.dialect import (
 )
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
-from rill_django.store.mysql_floor import LAST_POSITION, QUEUE_SECONDS, SEEN, Known, MySQLFloor
+from rill_django.store.mysql_floor import QUEUE_SECONDS, Known, MySQLFloor
 from rill_django.store.mysql_json import refuse_unfit
 from rill_django.store.mysql_lock import having_lock, lock_holder
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
@@ -120,16 +120,12 @@ class MySQL(Dialect):
     def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
         """See `Dialect.look`."""
         known = Known.of(floor)
-        cursor.execute(
-            f"SELECT {SEEN}, (SELECT MIN(event_id) FROM ({known.queue(1)}) AS queued) "
-            f"FROM (SELECT 1) AS one LEFT JOIN {LAST_POSITION} ON TRUE",
-            known.parameters,
-        )
-        last, last_event, database, known_event, first = cursor.fetchone()
+        cursor.execute(f"SELECT {known.seen}, ({known.first})")
+        last, database, known_event, first = cursor.fetchone()
         if not known.is_true_of(database, known_event):
             floor.forget()
             return self.look(cursor, floor)
-        return Look(last or 0, last_event, first, database)
+        return Look(last or 0, None, first, database)
 
     def last_waiting(self, cursor: CursorWrapper, floor: Floor) -> int | None:
         """See `Dialect.last_waiting`."""
@@ -156,11 +152,8 @@ class MySQL(Dialect):
 
     def _move(self, cursor: CursorWrapper, floor: Floor) -> Pass:
         known = Known.of(floor)
-        cursor.execute(
-            f"SELECT {SEEN} FROM (SELECT 1) AS one LEFT JOIN {LAST_POSITION} ON TRUE",
-            known.parameters,
-        )
-        last, _, database, known_event = cursor.fetchone()
+        cursor.execute(f"SELECT {known.seen}")
+        last, database, known_event = cursor.fetchone()
         known = known if known.is_true_of(database, known_event) else Known()
         cursor.execute(
             f"SELECT event_id FROM ({known.queue(SEQUENCE_AT_MOST)}) AS queued "

@@ -26,16 +26,6 @@ GRACE_SECONDS = 10.0
 LATE_AT_MOST = 100
 """Events that are not committed yet and that the floor may be raised in spite of."""
 
-LAST_POSITION = (
-    f"(SELECT position, event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1) AS last"
-)
-
-SEEN = (
-    "last.position, last.event_id, DATABASE(), "
-    f"(SELECT known.event_id FROM {POSITIONS} known WHERE known.position = %s)"
-)
-"""What a look brings along, with `Known.parameters`."""
-
 
 class Known(NamedTuple):
     """Nothing can wait at an id or below, but these.
@@ -59,9 +49,17 @@ class Known(NamedTuple):
         return floor.known() if isinstance(floor, MySQLFloor) else cls()
 
     @property
-    def parameters(self) -> tuple[int]:
-        """Return what `SEEN` asks for."""
-        return (self.position,)
+    def seen(self) -> str:
+        """Return columns: the last position, the database, and the event at the position that is known."""
+        there = f"(SELECT event_id FROM {POSITIONS} WHERE position = {self.position:d})"
+        return f"(SELECT MAX(position) FROM {POSITIONS}), DATABASE(), {there}"
+
+    @property
+    def first(self) -> str:
+        """Return a selection of the lowest id that waits."""
+        if self.late:
+            return f"SELECT MIN(event_id) FROM ({self.queue(1)}) AS queued"
+        return f"SELECT MIN(event_id) FROM {UNSEQUENCED} WHERE event_id > {self.id:d}"
 
     def is_true_of(self, database: str, event: int | None) -> bool:
         """Whether this is known of the log that has the event at the position."""
@@ -90,35 +88,47 @@ class MySQLFloor(Floor):
     def forget(self) -> None:
         """Know nothing: the log is another one."""
         self._known = Known()
-        self._taken: tuple[int, float] | None = None
+        self._taken: int | None = None
+        self._due = 0.0
 
     def known(self) -> Known:
         """Return what is known; nothing for a look that has to begin at the beginning."""
         with self._lock:
-            return Known() if self._whole.is_due() else self._known
+            return Known() if self._whole.take() else self._known
 
     def note(self, connection: BaseDatabaseWrapper, look: Look) -> None:
         """See `Floor.note`. Looks at what is not committed now and then, where there is much to gain."""
-        if look.last_event is None:
-            return
         now = time.monotonic()
         with self._lock:
-            self._known = self._known._replace(
-                database=str(look.seen), position=look.last, event=look.last_event
-            )
+            if not look.last or now < self._due:
+                return
+            self._due = now + GRACE_SECONDS
             known, taken = self._known, self._taken
-            if taken is None or (
-                now - taken[1] >= GRACE_SECONDS and taken[0] < known.id + WORTH_RAISING
-            ):
-                self._taken = look.last_event, now
+        place = _last_place(connection)
+        if place is None:
+            return
+        with self._lock:
+            if self._known != known:
                 return
-            if now - taken[1] < GRACE_SECONDS:
-                return
-            self._taken = None
-        late = _not_committed(connection, known, upto=taken[0])
+            self._known = known = known._replace(
+                database=str(look.seen), position=place[0], event=place[1]
+            )
+            # What has its position now was given its id by now; the next time that is long enough ago.
+            self._taken = place[1]
+        if taken is None or taken < known.id + WORTH_RAISING:
+            return
+        late = _not_committed(connection, known, upto=taken)
         with self._lock:
             if late is not None and self._known.id == known.id:
-                self._known = self._known._replace(id=taken[0], late=late)
+                self._known = self._known._replace(id=taken, late=late)
+
+
+def _last_place(connection: BaseDatabaseWrapper) -> tuple[int, int] | None:
+    """Return the last position, and the id of its event."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT position, event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1")
+        found: tuple[int, int] | None = cursor.fetchone()
+        return found
 
 
 def _not_committed(

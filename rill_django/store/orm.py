@@ -88,6 +88,8 @@ class DjangoEventStore:
         self._using = using
         self.answers = DjangoAnswers(using, answers_lifetime)
         self._tell_again = 0.0
+        self._reached = 0
+        """The last position when this was asked for last."""
 
     @property
     def using(self) -> str:
@@ -237,9 +239,10 @@ class DjangoEventStore:
             SequencerHeld: somebody else is giving positions, and is not done in `PATIENCE_SECONDS`.
         """
         try:
-            return self._sequencer().settle()
+            self._reached = self._sequencer().settle()
         except NoPositionLeft as error:
-            return self._tell(error)
+            self._reached = self._tell(error)
+        return self._reached
 
     def sequence(self) -> int:
         """See `EventStore.sequence`.
@@ -248,9 +251,10 @@ class DjangoEventStore:
         who would have to wait for the caller's end otherwise.
         """
         try:
-            return self._sequencer().give()
+            self._reached = self._sequencer().give()
         except NoPositionLeft as error:
-            return self._tell(error)
+            self._reached = self._tell(error)
+        return self._reached
 
     def _tell(self, error: NoPositionLeft) -> int:
         """Tell those who mind the log, now and then; all the rest can be read."""
@@ -292,11 +296,20 @@ class DjangoEventStore:
 
     def fetch(self, selection: Selection) -> Sequence[StoredEvent]:
         """See `EventStore.fetch`."""
-        if selection.stream is None:
+        if selection.stream is None and not self._has_positions(selection):
             self.sequence()
         connection = self._connection
         with connection.cursor() as cursor:
             return dialect_of(connection).fetch(cursor, selection)
+
+    def _has_positions(self, selection: Selection) -> bool:
+        """Whether all that is asked for has its position already, so that nobody need look for more."""
+        if selection.backwards:
+            return False
+        last = selection.up_to
+        if last is None and selection.limit is not None and selection.is_of_all:
+            last = (selection.after or 0) + selection.limit
+        return last is not None and last <= self._reached
 
     def subscribe(self, *, after: int = 0) -> Subscription:
         """See `EventStore.subscribe`."""

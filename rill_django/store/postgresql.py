@@ -244,6 +244,12 @@ class PostgreSQL(Dialect):
 
     def look(self, cursor: CursorWrapper, floor: Floor) -> Look:
         """See `Dialect.look`."""
+        quick = floor.quick() if isinstance(floor, PostgreSQLFloor) else None
+        if quick is not None:
+            cursor.execute(quick.statement)
+            last, first, is_same_log, queue = cursor.fetchone()
+            if is_same_log and queue == quick.queue:
+                return Look(last, None, first)
         cursor.execute(_LOOK, floor.parameters() or NOTHING)
         last, last_event, first, *seen = cursor.fetchone()
         return Look(last or 0, last_event, first, Snapshot.of(*seen))

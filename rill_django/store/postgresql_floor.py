@@ -20,6 +20,9 @@ from rill_django.store.floor import WORTH_RAISING, Floor, WholeLooks
 GRACE_SECONDS = 1.0
 """How old an id has to be. For appends by other means than this library's, which take their number last."""
 
+LEARN_EVERY_SECONDS = 0.2
+"""How often a look brings along what is needed to learn from it, and so takes twice as long."""
+
 HELD_AFTER_SECONDS = 1.0
 """How long a transaction goes on before the floor is raised in spite of it, for as long as it goes on."""
 
@@ -83,6 +86,19 @@ class Snapshot(NamedTuple):
         return frozenset(one for one in numbers if one >= self.beyond or one in self.running)
 
 
+class Quick(NamedTuple):
+    """A look in one small statement, which teaches nothing.
+
+    Attributes:
+        statement: asks for the last position, the first id that waits, whether the log still is the
+            one that the floor was found for, and the queue's oid.
+        queue: what that has to be.
+    """
+
+    statement: str
+    queue: int
+
+
 class _Mark(NamedTuple):
     """Nothing can come at an id or below, but from these transactions."""
 
@@ -108,11 +124,12 @@ class PostgreSQLFloor(Floor):
         self._numbered: tuple[int, int] | None = None
         self._where = (0, "")
         self._place = (0, 0)
+        self._learned_at = -LEARN_EVERY_SECONDS
 
     def parameters(self) -> dict[str, Any]:
         """See `Floor.parameters`."""
         with self._lock:
-            if self._whole.is_due():
+            if self._whole.take():
                 return NOTHING
             held = self._held
             return {
@@ -125,8 +142,26 @@ class PostgreSQLFloor(Floor):
                 "high": held.id if held else self._low,
             }
 
+    def quick(self) -> Quick | None:
+        """Return a quick look, if one is good enough this time."""
+        with self._lock:
+            now = time.monotonic()
+            is_learning = now - self._learned_at >= LEARN_EVERY_SECONDS
+            if is_learning or self._held or not self._place[0] or self._whole.is_due:
+                return None
+            position, event = self._place
+            return Quick(
+                f"SELECT (SELECT max(position) FROM {POSITIONS}), "
+                f"(SELECT min(event_id) FROM {UNSEQUENCED} WHERE event_id > {self._low:d}), "
+                f"(SELECT event_id FROM {POSITIONS} WHERE position = {position:d}) = {event:d}, "
+                f"'{UNSEQUENCED}'::regclass::oid::bigint",
+                self._where[0],
+            )
+
     def note(self, connection: BaseDatabaseWrapper, look: Look) -> None:
         """See `Floor.note`. Takes a transaction's number now and then, where there is much to gain."""
+        if look.seen is None:
+            return
         with self._lock:
             is_due = self._learn(look)
             known = self._known
@@ -146,8 +181,10 @@ class PostgreSQLFloor(Floor):
         """Take note of a look; return whether a transaction's number would take it further."""
         snapshot, now = look.seen, time.monotonic()
         assert isinstance(snapshot, Snapshot)
+        self._learned_at = now
         if self._where != (snapshot.queue, snapshot.server) or not snapshot.is_same_log:
             self.forget()
+            self._learned_at = now
             self._where = snapshot.queue, snapshot.server
         if look.last_event is None:
             return False

@@ -44,6 +44,11 @@ class Selection(msgspec.Struct, frozen=True):
     max_bytes: int | None = None
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether every event of the positions that are asked for is wanted."""
+        return not (self.stream or self.category or self.types or self.share or self.as_of)
+
+    @property
     def category_bounds(self) -> tuple[str, str]:
         """Lowest stream name of the category, and the first one beyond it, in byte order."""
         return f"{self.category}/", f"{self.category}{chr(ord('/') + 1)}"

@@ -29,7 +29,8 @@ def quick(monkeypatch):
     for module in (postgresql_floor, mysql_floor):
         monkeypatch.setattr(module, "WORTH_RAISING", 1)
         monkeypatch.setattr(module, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(postgresql_floor, "HELD_AFTER_SECONDS", 0.0)
+    for name in ("HELD_AFTER_SECONDS", "LEARN_EVERY_SECONDS"):
+        monkeypatch.setattr(postgresql_floor, name, 0.0)
 
 
 def known_floor(which="high"):

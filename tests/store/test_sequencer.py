@@ -143,3 +143,16 @@ def test_one_who_does_not_go_on_is_ended_by_the_database(monkeypatch):
     assert len(said) == 1
     store.append(STREAM, 0, new_events("b"))
     assert [event.position for event in store.read().stored()] == [1, 2]
+
+
+def test_pages_of_what_has_its_position_need_no_look(django_assert_num_queries):
+    store = DjangoEventStore()
+    for number in range(3):
+        store.append(f"contract.Thing/{number}", -1, new_events("a", "b"))
+    head = store.head()
+    store.append(STREAM, 1, new_events("c"))
+    with django_assert_num_queries(3):
+        assert len(list(store.read().up_to(head).stored())) == 6
+        assert len(list(store.read().limit(3).stored())) == 3
+        assert len(list(store.read().of_type("contract.happened").up_to(head).stored())) in (0, 6)
+    assert len(list(store.read().after(head).stored())) == 1
