@@ -25,7 +25,6 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import UnknownProjection, current_projections
 from rill_django.projections.status import projection_statuses
-from rill_django.store.orm import DjangoEventStore
 
 
 class CheckpointAdmin(ReadOnlyAdmin):
@@ -92,11 +91,11 @@ class CheckpointAdmin(ReadOnlyAdmin):
     ) -> TemplateResponse:
         """Show position and lag of every projection."""
         self._require(self.has_view_permission(request))
-        store = DjangoEventStore()
+        standings = [Standing(one) for one in projection_statuses()]
         context = {
             "title": _("Projections"),
-            "standings": [Standing(one) for one in projection_statuses(store)],
-            "head": store.sequence(),
+            "standings": standings,
+            "log": standings[0].status if standings else None,
             **(extra_context or {}),
         }
         return self._page(request, "projections", context)
@@ -105,14 +104,12 @@ class CheckpointAdmin(ReadOnlyAdmin):
         """Show one projection, with its parked and skipped events."""
         self._require(self.has_view_permission(request))
         projection = self._named(name)
-        store = DjangoEventStore()
-        standing = Standing(*projection_statuses(store, names=[name]))
+        standing = Standing(*projection_statuses(names=[name]))
         context = {
             "title": name,
             "projection": projection,
             "standing": standing,
             "standings": [standing],
-            "head": store.sequence(),
             "page": Page(projection, standing, shows_events=_may_see_events(request)),
             "history_of": self._history_of(projection),
         }

@@ -45,6 +45,16 @@ class StatusCollector(Collector):
         statuses = projection_statuses()
         head = GaugeMetricFamily("rill_log_position", "Last position of the log of events")
         head.add_metric([], max((one.head for one in statuses), default=0))
+        unsequenced = GaugeMetricFamily(
+            "rill_log_unsequenced_events", "Committed events that have no position yet"
+        )
+        unsequenced.add_metric([], max((one.unsequenced.number for one in statuses), default=0))
+        unsequenced_seconds = GaugeMetricFamily(
+            "rill_log_unsequenced_seconds",
+            "Age of the oldest committed event that has no position yet",
+        )
+        oldest = max((one.unsequenced.oldest_seconds for one in statuses), default=0.0)
+        unsequenced_seconds.add_metric([], oldest)
         position, lag, lag_seconds, stopped, waiting, parked = gauges = [
             GaugeMetricFamily(f"rill_projection_{name}", text, labels=_LABELS)
             for name, text in (
@@ -68,7 +78,7 @@ class StatusCollector(Collector):
                 stopped.add_metric(labels, piece.state is State.STOPPED)
                 waiting.add_metric(labels, piece.waiting_seconds)
                 parked.add_metric(labels, piece.parked)
-        yield from (head, *gauges)
+        yield from (head, unsequenced, unsequenced_seconds, *gauges)
 
 
 class _InThreadOfItsOwn(StatusCollector):

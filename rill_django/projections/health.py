@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     """One thing that is wrong.
 
     Attributes:
-        projection: its name.
+        projection: its name; empty: it is about the log, and so about all of them.
         text: what is wrong, in a sentence that names the projection. It holds no data of events.
     """
 
@@ -43,7 +43,8 @@ def check(
     """Return what is wrong with projections; nothing: all is well.
 
     A projection that stands still or has parked events is always a problem, and so is one that has been
-    waiting for its database for a minute. A lag is one only beyond the bounds given.
+    waiting for its database for a minute, and a log that gives no positions any more. A lag is one only
+    beyond the bounds given; events that have no position yet count.
     What a rebuild makes beside the live rows may lag as it likes.
 
     Args:
@@ -62,6 +63,14 @@ def problems_of(
     statuses: Iterable[ProjectionStatus], max_lag: int | None, max_lag_seconds: float | None
 ) -> Iterator[Problem]:
     """Yield what is wrong with projections that stand where these do; see `check`."""
+    statuses = list(statuses)
+    held = next((one for one in statuses if one.unsequenced.holder), None)
+    if held is not None:
+        yield Problem(
+            "",
+            f"the log gives no positions: {unsequenced_in_words(held)}, and somebody holds the "
+            "sequencer's lock; `manage.py projection_status` says who, and how to end that",
+        )
     for status in (piece for whole in statuses for piece in whole.pieces):
         name = f"{status.name} ({status.part})" if status.part else status.name
         for text in _wrong_with(status, max_lag, max_lag_seconds):
@@ -87,6 +96,15 @@ def _wrong_with(
             f"is {counted(status.lag, 'event')} behind, "
             f"the oldest recorded {in_words(status.lag_seconds)} ago{never}"
         )
+
+
+def unsequenced_in_words(status: ProjectionStatus) -> str:
+    """Return how many events of the log wait for a position, and how old the oldest is; empty: none does."""
+    number = status.unsequenced.number
+    if not number:
+        return ""
+    wait = "waits" if number == 1 else "wait"
+    return f"{counted(number, 'event')} {wait}, the oldest recorded {status.unsequenced_time} ago"
 
 
 def counted(number: int, noun: str) -> str:

@@ -18,7 +18,9 @@ from rill_django.projections.registry import current_projections
 from rill_django.projections.trust import NEVER_BUILT, reasons_for_distrust
 from rill_django.store import moments
 from rill_django.store.orm import DjangoEventStore
-from rill_django.store.protocol import EventStore
+from rill_django.store.protocol import EventStore, Waiting
+
+NOTHING_WAITS = Waiting(0, 0.0)
 
 
 class ProjectionStatus(NamedTuple):
@@ -36,6 +38,7 @@ class ProjectionStatus(NamedTuple):
         error: traceback of the failure, or empty.
         models: verbose names of its models.
         lag_seconds: age of the oldest event that is not applied yet; 0: there is none.
+        unsequenced: committed events of the log that have no position yet, so that no worker sees them.
         version: of the handlers that made its rows.
         partition: number of this partition, from 0.
         partitions: how many there are.
@@ -70,6 +73,7 @@ class ProjectionStatus(NamedTuple):
     distrust: str = ""
     waiting_seconds: float = 0.0
     parts: tuple[ProjectionStatus, ...] = ()
+    unsequenced: Waiting = NOTHING_WAITS
 
     @property
     def pieces(self) -> tuple[ProjectionStatus, ...]:
@@ -84,8 +88,15 @@ class ProjectionStatus(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Events that are in the log and not applied yet."""
-        return max(self.head - self.position, 0)
+        """Events that are in the log and not applied yet, with those that wait for their position."""
+        if self.is_kept_by_commands:
+            return 0
+        return max(self.head - self.position, 0) + self.unsequenced.number
+
+    @property
+    def is_kept_by_commands(self) -> bool:
+        """Whether commands apply their events to it, before those have a position."""
+        return self.is_inline and self.version > 0
 
     @property
     def lag_time(self) -> str:
@@ -93,9 +104,14 @@ class ProjectionStatus(NamedTuple):
         return in_words(self.lag_seconds) if self.lag else ""
 
     @property
+    def unsequenced_time(self) -> str:
+        """The age of the oldest event without a position, for people; empty if there is none."""
+        return in_words(self.unsequenced.oldest_seconds) if self.unsequenced.number else ""
+
+    @property
     def progress(self) -> float:
         """Part of the log that is applied, from 0 to 1."""
-        return min(self.position / self.head, 1.0) if self.head else 1.0
+        return self.position / (self.position + self.lag) if self.lag else 1.0
 
     @property
     def description(self) -> str:
@@ -169,9 +185,8 @@ class _Ages:
     """Tells how old the events behind a position are; projections that are equally far ask once."""
 
     def __init__(self, store: EventStore, now: datetime | None) -> None:
-        self.head = (
-            store.sequence()
-        )  # What waits is told apart: a look at the state waits for nobody.
+        self.head = store.sequence()  # A look at the state waits for nobody.
+        self.unsequenced = store.waiting()
         self.store = store
         self._now = now or moments.now()
         self._known: dict[int, float] = {}
@@ -182,11 +197,12 @@ class _Ages:
 
     def behind(self, position: int) -> float:
         if position >= self.head:
-            return 0.0
+            return self.unsequenced.oldest_seconds
         if position not in self._known:
             oldest = next(iter(self.store.read().after(position).limit(1).stored()), None)
             age = (self._now - oldest.recorded_at).total_seconds() if oldest else 0.0
-            self._known[position] = max(age, 0.0)  # The database's clock may be ahead.
+            # The database's clock may be ahead.
+            self._known[position] = max(age, self.unsequenced.oldest_seconds, 0.0)
         return self._known[position]
 
 
@@ -198,7 +214,9 @@ def _status(
     distrusted: Mapping[int, str],
 ) -> ProjectionStatus:
     models = tuple(str(model._meta.verbose_name_plural) for model in projection.models)
-    nothing = ProjectionStatus(projection.name, None, 0, ages.head, None, "", "", models)
+    nothing = ProjectionStatus(
+        projection.name, None, 0, ages.head, None, "", "", models, unsequenced=ages.unsequenced
+    )
     parts = [
         nothing._replace(
             # Also if no worker has looked yet.
@@ -234,7 +252,7 @@ def _inline(live: ProjectionStatus, projection: Projection) -> ProjectionStatus:
     """Return the state of rows that commands keep up to date; of a worker's rows, if they are still that."""
     is_theirs = live.state is not None and live.partitions == INLINE
     version = live.version if is_theirs else 0
-    if live.head == 0 and live.state is None:
+    if live.head == 0 and not live.unsequenced.number and live.state is None:
         version = projection.version  # The first command will make its checkpoint.
     live = live._replace(
         partitions=1, version=version, is_inline=True, is_built=version == projection.version

@@ -17,15 +17,13 @@ from rill_django.domain.records import StoredEvent
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 from rill_django.store.pages import PLACE_IN_ROW, Read, up_to_bytes, with_long_texts
+from rill_django.store.protocol import WAITING_COUNTED_AT_MOST, Waiting
 from rill_django.store.selection import Selection
 from rill_django.store.tables import Event, Position, Unsequenced
 
 EVENTS = Event._meta.db_table
 POSITIONS = Position._meta.db_table
 UNSEQUENCED = Unsequenced._meta.db_table
-
-WAITING_COUNTED_AT_MOST = 10_000
-"""Events without a position that are counted; what is asked often has to stay cheap."""
 
 REFUSAL = (
     "rill_django: events are facts, they are never changed or deleted; "
@@ -98,18 +96,6 @@ class Pass(Enum):
     DONE = "nothing is left that was committed when it began"
     MORE = "there may be more"
     BUSY = "somebody else is at it"
-
-
-class Waiting(NamedTuple):
-    """Events that are committed and wait for their position, so that no reader sees them yet.
-
-    Attributes:
-        number: how many there are; `WAITING_COUNTED_AT_MOST` stands for "so many or more".
-        oldest_seconds: how long ago the oldest of them was recorded, by the database's clock; 0.0 for none.
-    """
-
-    number: int
-    oldest_seconds: float
 
 
 class Dialect:

@@ -16,6 +16,7 @@ from rill_django.store.protocol import (
     EMPTY_STREAM,
     Append,
     ExpectedVersion,
+    Waiting,
     WrongExpectedVersion,
     refuse_contradictions,
 )
@@ -113,6 +114,10 @@ class MemoryEventStore:
         """See `EventStore.identities_at`."""
         found = (self._log[one - 1] for one in positions if 0 < one <= len(self._log))
         return {event.position or 0: event.identity for event in found}
+
+    def waiting(self) -> Waiting:
+        """See `EventStore.waiting`. An append gives the positions."""
+        return Waiting(0, 0.0)
 
     def read(self) -> Reader:
         """See `EventStore.read`."""

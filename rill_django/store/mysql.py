@@ -21,7 +21,6 @@ from rill_django.store.dialect import (
     Look,
     Pass,
     Row,
-    Waiting,
     expected_versions,
 )
 from rill_django.store.floor import Floor
@@ -29,6 +28,7 @@ from rill_django.store.moments import utc_text
 from rill_django.store.mysql_floor import QUEUE_SECONDS, Known, MySQLFloor
 from rill_django.store.mysql_json import refuse_unfit
 from rill_django.store.mysql_lock import having_lock, lock_holder
+from rill_django.store.protocol import Waiting
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 
 SEQUENCE_AT_MOST = 1_000

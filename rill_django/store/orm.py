@@ -24,7 +24,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rill_django.domain.records import NewEvent, StoredEvent
 from rill_django.store.answers import DEFAULT_LIFETIME
 from rill_django.store.deadlocks import T, begun_anew
-from rill_django.store.dialect import Dialect, IdsTooOld, Row, Waiting
+from rill_django.store.dialect import Dialect, IdsTooOld, Row
 from rill_django.store.mysql import MySQL
 from rill_django.store.numbering import Numbered, numbered, rows_of, timed
 from rill_django.store.orm_answers import DjangoAnswers
@@ -36,6 +36,7 @@ from rill_django.store.protocol import (
     Append,
     ExpectedVersion,
     NoPositionLeft,
+    Waiting,
     WrongExpectedVersion,
     refuse_contradictions,
 )
@@ -265,12 +266,12 @@ class DjangoEventStore:
         return LAST_POSITION
 
     def waiting(self) -> Waiting:
-        """Return how many committed events wait for a position, and how long the oldest has waited.
+        """See `EventStore.waiting`.
 
-        They are in the log, but no reader sees them before they have one. A look that reads gives positions
-        at once, so what waits for more than some seconds says that somebody holds the sequencer's lock and
-        does not go on. Cheap, gives no positions, waits for nobody; for status pages, health checks and
-        metrics. On SQLite nothing ever waits.
+        A look that reads gives positions at once. So what waits for more than `PATIENCE_SECONDS`, while
+        somebody holds the sequencer's lock, says that he does not go on. Then it takes
+        `PAUSE_TO_TELL_SECONDS` to tell him from somebody who is just giving positions to old events; else
+        it is cheap. On SQLite nothing ever waits.
         """
         return self._sequencer().waiting()
 

@@ -24,11 +24,11 @@ from rill_django.store.dialect import (
     Look,
     Pass,
     Row,
-    Waiting,
     expected_versions,
 )
 from rill_django.store.floor import Floor
 from rill_django.store.postgresql_floor import FLOOR, NOTHING, SEEN, PostgreSQLFloor, Snapshot
+from rill_django.store.protocol import Waiting
 from rill_django.store.selection import Selection
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
 

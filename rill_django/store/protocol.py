@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -104,6 +104,25 @@ class SequencerHeld(RillError, RuntimeError):
         return type(self), (self.seconds, self.holder)
 
 
+WAITING_COUNTED_AT_MOST = 10_000
+"""Events without a position that are counted; what is asked often has to stay cheap."""
+
+
+class Waiting(NamedTuple):
+    """Events that are committed and wait for their position, so that no reader sees them yet.
+
+    Attributes:
+        number: how many there are; `WAITING_COUNTED_AT_MOST` stands for "so many or more".
+        oldest_seconds: how long ago the oldest of them was recorded, by the database's clock; 0.0 for none.
+        holder: who keeps them from their positions and does not go on, and how to end that; empty: nobody,
+            as far as the database tells.
+    """
+
+    number: int
+    oldest_seconds: float
+    holder: str = ""
+
+
 class EventStore(Protocol):
     """A log of events, split into streams.
 
@@ -172,6 +191,12 @@ class EventStore(Protocol):
 
     def identities_at(self, positions: Collection[int]) -> Mapping[int, str]:
         """Return ``stream@version`` of the events at these positions; those without an event are left out."""
+
+    def waiting(self) -> Waiting:
+        """Return how many committed events wait for a position, since when, and who keeps them from it.
+
+        For status pages, health checks and metrics: it gives no positions, and waits for nobody.
+        """
 
     def read(self) -> Reader:
         """Return a reader over the whole log, to be narrowed by its methods."""

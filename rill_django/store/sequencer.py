@@ -8,9 +8,14 @@ import time
 from django.db import DataError, IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from rill_django.store.dialect import Dialect, Look, Pass, Waiting
+from rill_django.store.dialect import Dialect, Look, Pass
 from rill_django.store.floor import Floor, floor_of
-from rill_django.store.protocol import LAST_POSITION, NoPositionLeft, SequencerHeld
+from rill_django.store.protocol import (
+    LAST_POSITION,
+    NoPositionLeft,
+    SequencerHeld,
+    Waiting,
+)
 
 logger = logging.getLogger("rill_django.store")
 
@@ -22,6 +27,9 @@ Longer than the database lets a hung one of this library keep it: see `STATEMENT
 
 PAUSE_SECONDS = 0.005
 """Between two looks whether he is done."""
+
+PAUSE_TO_TELL_SECONDS = 0.5
+"""Longer than a pass takes: then who still holds the lock, while nothing has moved, does not go on."""
 
 
 class Sequencer:
@@ -69,8 +77,7 @@ class Sequencer:
                     goal = self._dialect.last_waiting(cursor, self._floor)
             waited = time.monotonic() - started
             if waited > PATIENCE_SECONDS:
-                with self._connection.cursor() as cursor:
-                    raise SequencerHeld(round(waited), self._dialect.sequencer_holder(cursor))
+                raise SequencerHeld(round(waited), self._holder())
             time.sleep(PAUSE_SECONDS)
             look = self._look()
         return look.last
@@ -82,7 +89,18 @@ class Sequencer:
     def waiting(self) -> Waiting:
         """See `DjangoEventStore.waiting`."""
         with self._connection.cursor() as cursor:
-            return self._dialect.waiting(cursor, self._floor)
+            waiting = self._dialect.waiting(cursor, self._floor)
+        if waiting.oldest_seconds < PATIENCE_SECONDS or not (holder := self._holder()):
+            return waiting
+        # Old events of an import have waited for a moment only.
+        first = self._look().first
+        time.sleep(PAUSE_TO_TELL_SECONDS)
+        is_moving = first is None or self._look().first != first
+        return waiting if is_moving else waiting._replace(holder=holder)
+
+    def _holder(self) -> str:
+        with self._connection.cursor() as cursor:
+            return self._dialect.sequencer_holder(cursor)
 
     def _look(self) -> Look:
         with self._connection.cursor() as cursor:

@@ -21,11 +21,11 @@ from rill_django.store.dialect import (
     Look,
     Pass,
     Row,
-    Waiting,
     expected_versions,
 )
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
+from rill_django.store.protocol import Waiting
 
 ROWS_PER_STATEMENT = 5_000
 """Six values each, and SQLite takes 32,766 in one statement."""

@@ -24,6 +24,7 @@ from rill_django.store.protocol import (
     NONE,
     Append,
     EventStore,
+    Waiting,
     WrongExpectedVersion,
 )
 from rill_django.store.reader import Reader
@@ -150,6 +151,12 @@ class EventStoreContract:
         found = store.identities_at([1, 3, 4, 10**12])
         assert found == {1: "contract.Thing/1@0", 3: "contract.Thing/2@0"}
         assert store.identities_at([]) == {}
+
+    def test_what_has_a_position_waits_for_none(self, store: EventStore) -> None:
+        """Once the head was asked for, everything that is committed has one."""
+        store.append("contract.Thing/1", E, new_events("a", "b"))
+        store.head()
+        assert store.waiting() == Waiting(0, 0.0)
 
     def test_reading_goes_on_behind_a_position(self, store: EventStore) -> None:
         """The way that projections and feeds read."""

@@ -129,7 +129,13 @@ def test_json_is_whole_also_when_it_fails():
 def test_without_projections_it_says_what_to_do():
     with isolated_projections():
         assert "Write one in the projections.py" in run()[0]
-        assert json.loads(run("--format", "json")[0]) == {"head": 0, "projections": []}
+        assert json.loads(run("--format", "json")[0]) == {
+            "head": 0,
+            "unsequenced_events": 0,
+            "unsequenced_seconds": 0.0,
+            "held_by": None,
+            "projections": [],
+        }
 
 
 def test_an_unknown_name_is_an_error():

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rill_django.management.arguments import positive_float, positive_integer
 from rill_django.management.signals import Interruptible
-from rill_django.projections.health import problems_of
+from rill_django.projections.health import problems_of, unsequenced_in_words
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.status import ProjectionStatus, in_words, projection_statuses
 from rill_django.store.moments import now
@@ -72,6 +72,13 @@ def as_json(statuses: Sequence[ProjectionStatus]) -> str:
     """Return one JSON object, indented; times in UTC, lags in events and seconds."""
     shown = {
         "head": max((one.head for one in statuses), default=0),
+        "unsequenced_events": max((one.unsequenced.number for one in statuses), default=0),
+        "unsequenced_seconds": round(
+            max((one.unsequenced.oldest_seconds for one in statuses), default=0.0), 3
+        ),
+        "held_by": next(
+            (one.unsequenced.holder for one in statuses if one.unsequenced.holder), None
+        ),
         "projections": [
             {
                 **_json_of(status),
@@ -108,7 +115,7 @@ def _json_of(status: ProjectionStatus) -> dict[str, Any]:
 
 
 def as_table(statuses: Sequence[ProjectionStatus]) -> str:
-    """Return aligned columns, and below them why some stand still."""
+    """Return aligned columns, and below them what waits for a position, and why some stand still."""
     pieces = [piece for status in statuses for piece in status.pieces]
     rows = [_row(piece) for piece in pieces]
     columns = [
@@ -123,7 +130,7 @@ def as_table(statuses: Sequence[ProjectionStatus]) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([*table, *_errors(pieces)])
+    return "\n".join([*table, *_unsequenced(statuses[0]), *_errors(pieces)])
 
 
 def _row(piece: ProjectionStatus) -> dict[str, str]:
@@ -138,6 +145,13 @@ def _row(piece: ProjectionStatus) -> dict[str, str]:
         "parked": f"{piece.parked:,}" if piece.parked else "",
         "last moved": f"{in_words((now() - moved).total_seconds())} ago" if moved else "–",
     }
+
+
+def _unsequenced(status: ProjectionStatus) -> Iterator[str]:
+    if words := unsequenced_in_words(status):
+        yield f"\nNot in the order of the log yet: {words}."
+    if status.unsequenced.holder:
+        yield f"  {status.unsequenced.holder}"
 
 
 def _errors(pieces: Sequence[ProjectionStatus]) -> Iterator[str]:
