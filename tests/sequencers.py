@@ -12,6 +12,7 @@ LOCK = {
     "postgresql": "SELECT pg_try_advisory_xact_lock(hashtext('rill_django_position'), 0)",
     "mysql": "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')), 5)",
 }
+RELEASE = "SELECT RELEASE_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')))"
 
 
 @contextmanager
@@ -27,6 +28,10 @@ def held_sequencer():
                 taken.append(cursor.fetchone()[0])
                 is_held.set()
                 is_over.wait(60)
+                if connection.vendor == "mysql":
+                    # The server notices the end of a session only some time after it.
+                    cursor.execute(RELEASE)
+                    cursor.fetchall()
         finally:
             is_held.set()
             connections.close_all()

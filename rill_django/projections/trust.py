@@ -86,10 +86,11 @@ def reasons_for_distrust(checkpoints: Iterable[Checkpoint], store: EventStore) -
 
 def _reason(checkpoint: Checkpoint, found: str | None, store: EventStore) -> str:
     seen = f" ({checkpoint.seen})" if checkpoint.seen else ""
+    # A look at the state waits for nobody, so not the head.
     now = (
         f"holds {found} now"
         if found is not None
-        else f"is not in the log, which ends at {store.head():,}"
+        else f"is not in the log, which ends at {store.sequence():,}"
     )
     return (
         f"{checkpoint.name} has applied the log up to position {checkpoint.position:,}{seen}. This position "

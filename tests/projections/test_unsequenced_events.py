@@ -106,6 +106,14 @@ def test_one_that_never_ran_lags_behind_them_too():
         assert (status().description, status().lag, status().head) == ("never run", 1, 0)
 
 
+def test_a_checkpoint_of_another_log_is_told_without_waiting(held, monkeypatch):
+    monkeypatch.setattr(sequencer.time, "sleep", None)
+    Checkpoint.objects.filter(name=NAME).update(position=9)
+    found = status()
+    assert found.description == "stopped"
+    assert "not in the log, which ends at 2" in found.reason
+
+
 def test_an_inline_projection_has_them_already():
     with isolated_projections():
 
