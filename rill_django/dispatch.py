@@ -161,7 +161,7 @@ class Dispatcher(Runtime):
 
         def aggregate() -> Any:
             """Read and apply all events up to its version: few callers want to see it."""
-            stored = events.limit(known.version + 1).stored()
+            stored = self.repository.store.load(empty.stream)[: known.version + 1]
             found = replay(empty, decode_events(stored, current_registry()))
             return msgspec.structs.replace(found, _version=known.version)
 

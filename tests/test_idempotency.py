@@ -69,15 +69,15 @@ def test_a_repetition_reads_its_own_events_and_no_others(dispatcher, monkeypatch
         return found
 
     monkeypatch.setattr(dispatcher.repository.store, "fetch", counted)
-    monkeypatch.setattr(dispatcher.repository.store, "load", None)
-    again = deposit(dispatcher, 5, "k1")
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher.repository.store, "load", None)
+        again = deposit(dispatcher, 5, "k1")
     assert (again.stream, again.version) == (first.stream, first.version)
     assert [one.message for one in again.events] == [one.message for one in first.events]
     assert [one.position for one in again.events] == [None]
     assert read == [1]
     assert again.aggregate == first.aggregate
     assert again.aggregate is again.aggregate
-    assert read == [1, 2]
 
 
 @pytest.mark.usefixtures("account")
