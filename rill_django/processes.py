@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from rill_django.stopping import Stop
+from rill_django.store.postgresql_cursors import look_up_there, names_of
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -79,11 +81,13 @@ def in_processes(
     stopping = context.Event()
     lifeline, ours = context.Pipe(duplex=False)
     names = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
+    # In bytes: a tenant may be of a model, and be read only when Django is set up.
+    schemas = pickle.dumps({alias: names_of(connections[alias]) for alias in connections})
     executor = ProcessPoolExecutor(
         workers,
         mp_context=context,
         initializer=_start,
-        initargs=(module, names, values, stopping, lifeline),
+        initargs=(module, names, schemas, values, stopping, lifeline),
     )
     left = iter(parts)
     waiting: dict[Future[R], P] = {}
@@ -169,11 +173,15 @@ def _end_with(lifeline: Connection, parent: Any) -> None:
 def _start(
     settings_module: str,
     names: Mapping[str, str],
+    schemas: bytes,
     values: SimpleQueue[Any],
     stopping: Event,
     lifeline: Connection,
 ) -> None:
-    """Set up a new process for the databases that its parent is on: in a test, the test's."""
+    """Set up a new process for the databases that its parent is on: in a test, the test's.
+
+    And for the schemas, where each tenant has one.
+    """
     global _tell, _stop
     _tell, _stop = values.put, _Stop(stopping)
     Thread(target=_end_with, args=(lifeline, parent_process()), daemon=True).start()
@@ -185,6 +193,9 @@ def _start(
     django.setup()
     for alias, name in names.items():
         connections[alias].settings_dict["NAME"] = name
+    for alias, looked_up in pickle.loads(schemas).items():
+        if looked_up is not None:
+            look_up_there(connections[alias], looked_up)
     atexit.register(connections.close_all)
 
 

@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 from rill_django.store import sequencer
 
 LOCK = {
-    "postgresql": "SELECT pg_try_advisory_xact_lock(hashtext('rill_django_position'), 0)",
+    "postgresql": "SELECT pg_try_advisory_xact_lock('rill_django_position'::regclass::oid::int, 0)",
     "mysql": "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')), 5)",
 }
 RELEASE = "SELECT RELEASE_LOCK(SHA1(CONCAT(DATABASE(), '.rill_django_position')))"

@@ -8,6 +8,7 @@ from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.division import Division
 from rill_django.projections.inline.checkpoints import make_checkpoint
 from rill_django.projections.live import live_checkpoints, needs_division
+from rill_django.projections.postgresql_schemas import refuse_rows_of_another_schema
 from rill_django.projections.projection import Projection
 from rill_django.projections.trust import are_complete, begin_anew_if_incomplete, first_version
 from rill_django.store.protocol import EventStore
@@ -56,6 +57,7 @@ def _sure(
 def _begin(projection: Projection, store: EventStore) -> list[Checkpoint]:
     """Make the first checkpoint, the one that stays; a `Division` makes the others."""
     while not (found := live_checkpoints(projection)):
+        refuse_rows_of_another_schema(projection)
         if projection.inline:
             make_checkpoint(projection, store)
             continue

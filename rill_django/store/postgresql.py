@@ -118,7 +118,8 @@ LEFT JOIN LATERAL (
     SELECT position, event_id FROM {POSITIONS} ORDER BY position DESC LIMIT 1) AS last ON true
 """
 
-_TRY_LOCK = f"pg_try_advisory_xact_lock(hashtext('{POSITIONS}'), 0)"
+# The whole database shares it, and each schema may have a log of its own.
+_TRY_LOCK = f"pg_try_advisory_xact_lock('{POSITIONS}'::regclass::oid::int, 0)"
 
 # For this transaction only: a pooler may give the connection to somebody else after it.
 _TRY_LOCK_WITH_LIMITS = f"""
@@ -132,7 +133,7 @@ SELECT held.pid, activity.application_name, activity.state,
 FROM pg_locks held LEFT JOIN pg_stat_activity activity ON activity.pid = held.pid
 WHERE held.locktype = 'advisory' AND held.granted AND held.pid <> pg_backend_pid()
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND held.classid = (hashtext('{POSITIONS}')::bigint & 4294967295)::oid
+    AND held.classid = '{POSITIONS}'::regclass::oid
     AND held.objid = 0 AND held.objsubid = 2
 """
 

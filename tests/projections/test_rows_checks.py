@@ -8,6 +8,7 @@ from django.test.utils import isolate_apps
 
 from rill_django import Projection, RowProjection, checks, on
 from rill_django.checks import check_projections
+from rill_django.checks_of_the_log import check_tables_of_the_log
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import Balance, Branch, BusyBranch, Card, Holder
@@ -97,6 +98,20 @@ def test_a_database_without_checkpoint(settings):
     rows_of(Holder)
     settings.DATABASE_ROUTERS = ["tests.projections.test_rows_checks.NoCheckpoints"]
     assert found() == ["rill.E007"]
+
+
+class OnlyForTenants:
+    """Keeps the tenants' tables out of the public schema, where the checks are made."""
+
+    def allow_migrate(self, db, app_label, model_name=None, **hints):
+        return False if app_label in ("rill_django", "bank") else None
+
+
+def test_a_router_that_decides_by_the_tenant(settings):
+    rows_of(Holder)
+    settings.DATABASE_ROUTERS = ["tests.projections.test_rows_checks.OnlyForTenants"]
+    assert found() == []
+    assert check_tables_of_the_log(None) == []
 
 
 def test_foreign_keys_to_disposable_rows(monkeypatch):

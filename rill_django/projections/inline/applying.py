@@ -23,6 +23,7 @@ from rill_django.projections.inline.failures import Failure, failure_of, noting_
 from rill_django.projections.inline.locks import share
 from rill_django.projections.inline.messages import Kind
 from rill_django.projections.inline.violations import Violation, violation_of
+from rill_django.projections.postgresql_schemas import refuse_rows_of_another_schema
 from rill_django.projections.projection import HandlerFailed, Projection
 from rill_django.projections.rebuilding.tables import models_of
 from rill_django.projections.registry import current_projections
@@ -153,6 +154,7 @@ class Application:
         missing = [one for one in found if one.name not in versions]
         if missing:
             for projection in missing:
+                refuse_rows_of_another_schema(projection)
                 make_checkpoint(projection, self._store, self._appended)
             versions = share(self._connection, names)
         return versions

@@ -20,6 +20,7 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.places import connection_instead
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.postgresql import isolation_level
+from rill_django.store.postgresql_cursors import look_up_there, names_of
 from rill_django.store.protocol import EventStore
 
 CHECKPOINTS = Checkpoint._meta.db_table
@@ -29,8 +30,11 @@ FIRST_PATIENCE, LONGEST_PATIENCE = 0.2, 2.0
 _PURPOSE = 2
 """Second part of the advisory lock's key; 0 and 1 are for positions and for places."""
 
+# The whole database shares these locks, and each schema has projections of the same names.
+_KEY = f"hashtext({{}} || ' ' || '{CHECKPOINTS}'::regclass::oid)"
+
 _SHARE = f"""
-SELECT pg_advisory_xact_lock_shared(hashtext(wanted.name), {_PURPOSE})
+SELECT pg_advisory_xact_lock_shared({_KEY.format("wanted.name")}, {_PURPOSE})
 FROM unnest(%s::text[]) AS wanted(name)
 """
 
@@ -101,7 +105,7 @@ def _have_alone_on_postgresql(
     (before,) = cursor.fetchone()
     if patience is not None:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience * 1000:.0f}ms",))
-    cursor.execute(f"SELECT pg_advisory_xact_lock(hashtext(%s), {_PURPOSE})", (name,))
+    cursor.execute(f"SELECT pg_advisory_xact_lock({_KEY.format('%s')}, {_PURPOSE})", (name,))
     if patience is not None:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", (before,))
 
@@ -142,10 +146,13 @@ def patience_after(failures: int) -> float:
 
 @contextmanager
 def another_connection(using: str) -> Iterator[BaseDatabaseWrapper]:
-    """Give one more connection to a database, and close it in the end."""
+    """Give one more connection to a database, for the same schema, and close it in the end."""
+    names = names_of(connections[using])
     own = connections.create_connection(using)
     assert isinstance(own, BaseDatabaseWrapper)
     try:
+        if names is not None:
+            look_up_there(own, names)
         yield own
     finally:
         own.close()

@@ -59,6 +59,28 @@ class RowsBesideLost(RillError):
     """What had been built is gone: a connection was lost, or the live tables have changed meanwhile."""
 
 
+class LiveRowsTouched(RillError):
+    """While rows were made beside, statements meant the live ones. Nothing of it was committed.
+
+    Attributes:
+        projection: name of the projection.
+        what: what was found.
+    """
+
+    def __init__(self, projection: str, what: str) -> None:
+        self.projection = projection
+        self.what = what
+        super().__init__(
+            f"{projection} cannot be rebuilt beside its live rows, which are as they were: {what} "
+            "Something decides in the midst of it which tables names mean: a handler or a trigger that sets "
+            "search_path or names a schema, or a database backend or pooler that resets the session. Leave "
+            "that to the settings, or rebuild in place: rebuild_projections --in-place"
+        )
+
+    def __reduce__(self) -> tuple[type[LiveRowsTouched], tuple[str, str]]:
+        return type(self), (self.projection, self.what)
+
+
 class ShareFailed(RillError):
     """One of several processes that build a projection together could not go on."""
 

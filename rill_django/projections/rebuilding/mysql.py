@@ -63,10 +63,21 @@ class MySQLPlace(ShadowingPlace):
             cursor.execute(f"CREATE TEMPORARY TABLE {aside} LIKE {live}")
             cursor.execute(f"ALTER TABLE {aside} RENAME TO {live}")
 
+    def not_hidden(self, cursor: CursorWrapper) -> list[str]:
+        """See `ShadowingPlace.not_hidden`. No catalog of all servers knows temporary tables."""
+        found = []
+        for name in self._aside:
+            cursor.execute(f"SHOW CREATE TABLE {name}")
+            if not cursor.fetchone()[1].startswith("CREATE TEMPORARY"):
+                found.append(name)
+        return found
+
     @contextmanager
     def finishing(self) -> Iterator[None]:
         """See `Place.finishing`. Outside the transaction, since renaming would end it."""
-        with self.building(), self.connection.cursor() as cursor:
+        with self.building():
+            pass  # It would be the live ones that are renamed.
+        with self.connection.cursor() as cursor:
             for live, aside in self._aside.items():
                 cursor.execute(f"ALTER TABLE {live} RENAME TO {aside}")
             try:

@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 from django.db import DatabaseError, connections
@@ -38,8 +39,21 @@ class Place(ABC):
         self.projection = projection
         self.using = projection.using
         self.models: Sequence[Model] = models_of(projection)
-        self.name = _identifier(f"rill_{purpose}", projection.name)
+        self._purpose = purpose
         self._division = ""
+
+    @cached_property
+    def name(self) -> str:
+        """What it is called in the database: the projection's own, and that of its purpose."""
+        return self._named()
+
+    def _named(self, schema: str = "") -> str:
+        """Return a readable name of its own, also in this schema, that is short enough for every database."""
+        whole = f"rill_{self._purpose}_{schema}_{self.projection.name}"
+        digest = hashlib.blake2b(
+            f"{schema}\0{self.projection.name}".encode(), digest_size=6
+        ).hexdigest()
+        return re.sub(r"[\W_]+", "_", whole, flags=re.ASCII).lower()[:46] + f"_{digest}"
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -49,7 +63,11 @@ class Place(ABC):
         return connection
 
     def reasons_against(self) -> list[str]:
-        """Say what would be lost if the live tables' rows were replaced, if anything would."""
+        """Say what would be lost if the live tables' rows were replaced, if anything would.
+
+        Raises:
+            RowsOfAnotherSchema: they are not the projection's own.
+        """
         return foreign_parents(list(self.models))
 
     def connected(self) -> AbstractContextManager[None]:
@@ -94,6 +112,7 @@ class Place(ABC):
 
         Raises:
             RowsBesideLost: they are no longer there.
+            LiveRowsTouched: they were not what all statements meant. The transaction must not be committed.
         """
 
     @abstractmethod
@@ -129,13 +148,6 @@ class Place(ABC):
     @abstractmethod
     def sides(self) -> dict[Model, Sides]:
         """Return how live tables and those beside are called, inside `snapshot`; the last thing there."""
-
-
-def _identifier(prefix: str, name: str) -> str:
-    """Return a readable name that is the projection's own, and short enough for every database."""
-    digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
-    readable = re.sub(r"\W+", "_", name, flags=re.ASCII).lower()
-    return f"{prefix}_{readable}"[:50] + f"_{digest}"
 
 
 @contextmanager

@@ -1,41 +1,49 @@
-"""Beside the live rows on PostgreSQL: a schema with the same tables, swapped in one short transaction."""
+"""Beside the live rows on PostgreSQL: a schema with the same tables, swapped in one short transaction.
+
+Where somebody is told of every change of the live tables, rows are copied in place of swapping.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
-from rill_django.projections.rebuilding.errors import CannotBuildBeside, RowsBesideLost
+from rill_django.projections.postgresql_schemas import refuse_rows_of_another_schema
+from rill_django.projections.rebuilding.errors import (
+    CannotBuildBeside,
+    LiveRowsTouched,
+    RowsBesideLost,
+)
 from rill_django.projections.rebuilding.places import Place, Sides
-from rill_django.projections.rebuilding.postgresql_definitions import (
+from rill_django.projections.rebuilding.postgresql_beside import LOCK_TIMEOUT, SchemaBeside
+from rill_django.projections.rebuilding.postgresql_copying import copy_rows
+from rill_django.projections.rebuilding.postgresql_names import (
     Table,
-    definitions,
     find_tables,
     quoted,
-    search_path_before,
+    schema_of,
 )
 from rill_django.projections.rebuilding.postgresql_obstacles import obstacles
 from rill_django.projections.rebuilding.postgresql_privileges import (
     continue_sequences,
     equalise_privileges,
-    name_sequences_alike,
+)
+from rill_django.projections.rebuilding.postgresql_proof import Proof
+from rill_django.projections.rebuilding.postgresql_replication import (
+    has_logged_tables,
+    is_replicated,
 )
 from rill_django.projections.rebuilding.tables import Model
-
-logger = logging.getLogger("rill_django.projections")
-
-LOCK_TIMEOUT = "200ms"
-"""How long readers may be kept waiting behind our wait for the tables."""
+from rill_django.store.postgresql_cursors import begin_at, begun_at
 
 _BUSY = frozenset(
     {"55P03", "40P01", "40001"}
 )  # Lock not available, deadlock, serialization failure.
-_GONE = frozenset({"3F000", "42P01"})  # No such schema, no such table.
 
 # Whoever reads with a snapshot from before would, in the new tables, see rows as they were when they
 # were half built. A statement of its own that runs long has opened its tables already.
@@ -58,12 +66,27 @@ class PostgreSQLPlace(Place):
         self._guard: BaseDatabaseWrapper | None = None
         self._caught_up_at: str | None = None
 
-    @property
-    def _schema(self) -> str:
-        return quoted(self.name)
+    @cached_property
+    def name(self) -> str:
+        """See `Place.name`. Live tables of one name may be in several schemas: one for each tenant."""
+        schema = self._live_schema
+        return self._named("" if schema == "public" else schema)
+
+    @cached_property
+    def _live_schema(self) -> str:
+        """Where the live tables are: what their names mean to whoever asks first, outside `building`."""
+        with self.connection.cursor() as cursor:
+            return schema_of(cursor, self._names)
+
+    @cached_property
+    def _beside(self) -> SchemaBeside:
+        # Triggers act on the live tables when rows are copied, and not when they are compared.
+        triggers = self._purpose == "verify"
+        return SchemaBeside(self.using, self.name, self._names, triggers_if_copied=triggers)
 
     def reasons_against(self) -> list[str]:
         """See `Place.reasons_against`."""
+        refuse_rows_of_another_schema(self.projection)
         reasons = super().reasons_against()
         with self.connection.cursor() as cursor:
             tables = find_tables(cursor, self._names)
@@ -82,10 +105,10 @@ class PostgreSQLPlace(Place):
         """See `Place.claim`. A lock of a transaction, which a transaction-mode pooler leaves alone."""
         guard = connections.create_connection(self.using)
         assert isinstance(guard, BaseDatabaseWrapper)
+        # Under another level an idle transaction keeps its snapshot, and `waits_for` would wait for it.
+        begin_at(guard, "READ_COMMITTED")
         guard.set_autocommit(False)
         with guard.cursor() as cursor:
-            # Under another level an idle transaction keeps its snapshot, and `waits_for` would wait for it.
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), 1)", (self.name,))
             is_ours: bool = cursor.fetchone()[0]
             # The last one must not be a query: bound by the server, it keeps its snapshot as well.
@@ -104,89 +127,48 @@ class PostgreSQLPlace(Place):
 
     def is_as_left(self) -> bool:
         """See `Place.is_as_left`."""
-        with transaction.atomic(using=self.using):
-            digest, _ = self._noted()
-            return digest == self._digest(self._statements())
+        return self._beside.is_as_left()
 
     def division(self) -> str:
         """See `Place.division`."""
-        _, division = self._noted()
-        return division
+        return self._beside.division
 
     def note_division(self, division: str) -> None:
-        """See `Place.note_division`. A comment on the schema, which goes with it, needs no table."""
-        digest, _ = self._noted()
-        if not digest:
-            raise RowsBesideLost(f"The schema {self.name} has gone meanwhile.")
-        self._note(f"{digest}, {division}" if division else digest)
-
-    def _noted(self) -> tuple[str, str]:
-        """Return the digest of the tables' definitions, and the division."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
-                (self.name,),
-            )
-            (comment,) = cursor.fetchone() or ("",)
-        digest, _, division = (comment or "").partition(", ")
-        return digest, division
-
-    def _note(self, comment: str) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"COMMENT ON SCHEMA {self._schema} IS '{comment}'")
-
-    def _statements(self) -> list[str]:
-        with self.connection.cursor() as cursor:
-            return definitions(cursor, find_tables(cursor, self._names), self.name)
-
-    @staticmethod
-    def _digest(statements: list[str]) -> str:
-        text = "\n".join(statements).encode()
-        return f"rill_django: {hashlib.blake2b(text, digest_size=16).hexdigest()}"
+        """See `Place.note_division`."""
+        self._beside.note_division(division)
 
     def make(self) -> None:
         """See `Place.make`."""
-        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            # A foreign key to a table of others locks that one, for a moment.
-            cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            cursor.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
-            cursor.execute(f"CREATE SCHEMA {self._schema}")
-            statements = self._statements()
-            for statement in statements:
-                cursor.execute(statement)
-            self._note(self._digest(statements))
-            for live, beside in self._pairs():
-                name_sequences_alike(cursor, live, beside)
-                equalise_privileges(cursor, live, beside)
-
-    def _pairs(self) -> list[tuple[Table, Table]]:
-        with self.connection.cursor() as cursor:
-            live = find_tables(cursor, self._names)
-            with search_path_before(cursor, self.name):
-                beside = find_tables(cursor, self._names)
-        if any(one.schema != self.name for one in beside):
-            raise RowsBesideLost(f"The schema {self.name} has gone meanwhile.")
-        return list(zip(live, beside, strict=True))
+        self._beside.make()
 
     def drop(self) -> None:
         """See `Place.drop`."""
-        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
+        self._beside.drop()
 
     @contextmanager
     def building(self) -> Iterator[None]:
         """See `Place.building`."""
         with self.connection.cursor() as cursor:
+            live = self._found_live(cursor)
             # If they were gone, the live ones would be what the names mean.
-            beside = ", ".join(f"{self._schema}.{quoted(name)}" for name in self._names)
-            try:
-                cursor.execute(f"LOCK TABLE {beside} IN ROW EXCLUSIVE MODE")
-            except DatabaseError as error:
-                if getattr(error.__cause__, "sqlstate", None) in _GONE:
-                    raise RowsBesideLost(f"The schema {self.name} has gone meanwhile.") from error
-                raise
-            with search_path_before(cursor, self.name):
+            self._beside.lock(cursor)
+            with Proof(self.projection.name, self.connection, live, self.name).only_beside(cursor):
                 yield
+            if is_replicated(cursor, live) and has_logged_tables(cursor, self.name):
+                raise RowsBesideLost(
+                    f"Since the rebuild of {self.projection.name} began, somebody is told of all changes of "
+                    "its tables, who must not be told of the rows beside."
+                )
+
+    def _found_live(self, cursor: CursorWrapper) -> list[Table]:
+        live = find_tables(cursor, self._names)
+        if len(live) < len(self._names) or any(one.schema != self._live_schema for one in live):
+            meant = ", ".join(one.quoted for one in live) or "nothing"
+            raise LiveRowsTouched(
+                self.projection.name,
+                f"its rebuild began in the schema {self._live_schema}, and names mean {meant} by now.",
+            )
+        return live
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
@@ -208,11 +190,12 @@ class PostgreSQLPlace(Place):
         with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
             if self._caught_up_at is None:
                 # New tables have no statistics, and the first queries would be planned without.
-                for name in self._names:
-                    cursor.execute(f"ANALYZE {self._schema}.{quoted(name)}")
+                self._beside.analyze(cursor)
                 cursor.execute("SELECT pg_current_xact_id()::xid::text")
                 self._caught_up_at = cursor.fetchone()[0]
                 return "statistics"
+            if self._is_copied(cursor):
+                return ""  # Rows that are copied look to each snapshot as they should.
             cursor.execute(_OLD_SNAPSHOTS, (self._caught_up_at,))
             sessions = ", ".join(str(pid) for (pid,) in cursor.fetchall())
             return f"sessions with an old snapshot to end: {sessions}" if sessions else ""
@@ -223,23 +206,35 @@ class PostgreSQLPlace(Place):
             apply_rest()
         with self.connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            pairs = self._pairs()
-            tables = ", ".join(live.quoted for live, _ in pairs)
+            pairs = self._beside.pairs()
+            is_copied = self._is_copied(cursor)
+            mode = "SHARE ROW EXCLUSIVE" if is_copied else "ACCESS EXCLUSIVE"
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            cursor.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+            cursor.execute(f"LOCK TABLE {_listed(live for live, _ in pairs)} IN {mode} MODE")
             if not self.is_as_left():
                 raise RowsBesideLost(
                     f"The tables of {self.projection.name} have been changed during its rebuild."
                 )
             if reasons := self.reasons_against():
                 raise CannotBuildBeside(self.projection.name, reasons)
-            for live, beside in pairs:
-                equalise_privileges(cursor, live, beside)
-                continue_sequences(cursor, live, beside)
-            cursor.execute(f"DROP TABLE {tables}")
-            for live, beside in pairs:
-                cursor.execute(f"ALTER TABLE {beside.quoted} SET SCHEMA {quoted(live.schema)}")
-            cursor.execute(f"DROP SCHEMA {self._schema}")
+            if is_copied:
+                copy_rows(cursor, pairs)
+                self._beside.drop()
+            else:
+                self._swap(cursor, pairs)
+                self._beside.drop_when_moved(cursor)
+
+    def _is_copied(self, cursor: CursorWrapper) -> bool:
+        return is_replicated(cursor, find_tables(cursor, self._names))
+
+    @staticmethod
+    def _swap(cursor: CursorWrapper, pairs: list[tuple[Table, Table]]) -> None:
+        for live, beside in pairs:
+            equalise_privileges(cursor, live, beside)
+            continue_sequences(cursor, live, beside)
+        cursor.execute(f"DROP TABLE {_listed(live for live, _ in pairs)}")
+        for live, beside in pairs:
+            cursor.execute(f"ALTER TABLE {beside.quoted} SET SCHEMA {quoted(live.schema)}")
 
     def is_busy(self, error: DatabaseError) -> bool:
         """See `Place.is_busy`."""
@@ -248,13 +243,19 @@ class PostgreSQLPlace(Place):
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """See `Place.snapshot`."""
-        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with (
+            begun_at(self.connection, "REPEATABLE_READ"),
+            transaction.atomic(using=self.using),
+        ):
             yield
 
     def sides(self) -> dict[Model, Sides]:
         """See `Place.sides`."""
         return {
             model: Sides(live.quoted, beside.quoted)
-            for model, (live, beside) in zip(self.models, self._pairs(), strict=True)
+            for model, (live, beside) in zip(self.models, self._beside.pairs(), strict=True)
         }
+
+
+def _listed(tables: Iterable[Table]) -> str:
+    return ", ".join(one.quoted for one in tables)

@@ -3,76 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-
-class Table(NamedTuple):
-    """A live table."""
-
-    oid: int
-    schema: str
-    name: str
-    quoted: str
+from rill_django.projections.rebuilding.postgresql_names import Table, quoted, search_path
 
 
-@contextmanager
-def search_path(cursor: CursorWrapper, *schemas: str) -> Iterator[None]:
-    """Set where names are looked up, inside a ``with`` block of a transaction; first of all there."""
-    cursor.execute("SELECT current_setting('search_path')")
-    before = cursor.fetchone()[0]
-    first = ", ".join(quoted(schema) for schema in schemas)
-    _set_path(cursor, first)
-    yield
-    # Not after an error: the transaction is broken then, and the setting goes with it.
-    _set_path(cursor, before)
-
-
-@contextmanager
-def search_path_before(cursor: CursorWrapper, schema: str) -> Iterator[None]:
-    """Look names up in this schema first, inside a ``with`` block of a transaction."""
-    cursor.execute("SELECT current_setting('search_path')")
-    before = cursor.fetchone()[0]
-    _set_path(cursor, f"{quoted(schema)}, {before}" if before else quoted(schema))
-    yield
-    _set_path(cursor, before)
-
-
-def _set_path(cursor: CursorWrapper, path: str) -> None:
-    cursor.execute("SELECT set_config('search_path', %s, true)", (path,))
-
-
-def quoted(name: str) -> str:
-    """Return an identifier as it can stand in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def find_tables(cursor: CursorWrapper, names: Sequence[str]) -> list[Table]:
-    """Return the tables that these names mean now."""
-    cursor.execute(
-        "SELECT c.oid, n.nspname, c.relname, format('%%I.%%I', n.nspname, c.relname) "
-        "FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(name, number) "
-        "JOIN pg_class c ON c.oid = to_regclass(quote_ident(wanted.name)) "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY wanted.number",
-        (list(names),),
-    )
-    return [Table(*row) for row in cursor.fetchall()]
-
-
-def definitions(cursor: CursorWrapper, tables: Sequence[Table], schema: str) -> list[str]:
+def definitions(
+    cursor: CursorWrapper,
+    tables: Sequence[Table],
+    schema: str,
+    *,
+    unlogged: bool = False,
+    triggers: bool = True,
+) -> list[str]:
     """Return statements that make tables with the same names in another schema, all else equal.
 
     Privileges are not among them: see `postgresql_privileges`.
+
+    Args:
+        unlogged: nobody is to be told of their rows.
+        triggers: with those of the live tables.
     """
     beside = {table.oid: f"{quoted(schema)}.{quoted(table.name)}" for table in tables}
     with search_path(cursor, "pg_catalog"):  # So that all names come with their schema.
         statements = []
         for table in tables:
             made = _Definition(cursor, table, schema, beside)
-            statements += [*made.table(), *made.sequences(), *made.constraints(), *made.indexes()]
-            statements += [*made.columns(), *made.policies(), *made.comments(), *made.triggers()]
+            statements += [*made.table(unlogged), *made.sequences(), *made.constraints()]
+            statements += [*made.indexes(), *made.columns(), *made.policies(), *made.comments()]
+            statements += made.triggers() if triggers else []
         for table in tables:
             statements += _Definition(cursor, table, schema, beside).foreign_keys()
             # Last: who has given a table away may not be allowed to change it any more.
@@ -103,7 +64,7 @@ class _Definition:
             raise AssertionError(f"{old!r} is not in {definition!r}")
         return definition.replace(old, f"{before}{self._beside}{after}", 1)
 
-    def table(self) -> Iterator[str]:
+    def table(self, is_unlogged: bool) -> Iterator[str]:
         ((persistence, options, toast_options, tablespace, secured, forced, identity),) = (
             self._rows(
                 "SELECT c.relpersistence::text, c.reloptions, t.reloptions, s.spcname, "
@@ -114,7 +75,7 @@ class _Definition:
         )
         settings = [*(options or ()), *(f"toast.{one}" for one in toast_options or ())]
         yield (
-            f"CREATE {'UNLOGGED ' if persistence == 'u' else ''}TABLE {self._beside} "
+            f"CREATE {'UNLOGGED ' if is_unlogged or persistence == 'u' else ''}TABLE {self._beside} "
             f"(LIKE {self._live.quoted} INCLUDING ALL EXCLUDING INDEXES EXCLUDING STATISTICS)"
             + (f" WITH ({', '.join(settings)})" if settings else "")
             + (f" TABLESPACE {quoted(tablespace)}" if tablespace else "")

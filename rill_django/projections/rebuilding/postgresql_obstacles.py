@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.projections.rebuilding.postgresql_definitions import Table
+from rill_django.projections.rebuilding.postgresql_names import Table
 
 # Of the dependencies, only those are left that do not belong to the tables themselves.
 _OBSTACLES = """
@@ -24,10 +24,6 @@ UNION ALL
 SELECT format('%%s has extended statistics.', c.oid::regclass)
 FROM pg_class c WHERE c.oid = ANY (%(oids)s)
   AND EXISTS (SELECT FROM pg_statistic_ext s WHERE s.stxrelid = c.oid)
-UNION ALL
-SELECT format('%%s is in the publication %%I.', p.prrelid::regclass, pub.pubname)
-FROM pg_publication_rel p JOIN pg_publication pub ON pub.oid = p.prpubid
-WHERE p.prrelid = ANY (%(oids)s)
 UNION ALL
 SELECT format('%%s is owned by %%I, which %%I does not belong to.', c.oid::regclass,
               pg_get_userbyid(c.relowner), current_user)

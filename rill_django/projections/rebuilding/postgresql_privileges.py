@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.projections.rebuilding.postgresql_definitions import Table, quoted
+from rill_django.projections.rebuilding.postgresql_names import Table, quoted
 
 # By name: of a table, of its columns, and of the sequences that belong to it.
 _PRIVILEGES = """

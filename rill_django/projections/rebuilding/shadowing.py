@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
-from rill_django.projections.rebuilding.errors import RowsBesideLost
+from rill_django.projections.rebuilding.errors import LiveRowsTouched, RowsBesideLost
 from rill_django.projections.rebuilding.places import Place, connection_instead
 
 
@@ -67,10 +67,26 @@ class ShadowingPlace(Place):
     def building(self) -> Iterator[None]:
         """See `Place.building`."""
         if self._session is None or self.connection.connection is not self._session:
-            raise RowsBesideLost(
-                f"The connection with the rebuilt rows of {self.projection.name} was lost."
-            )
-        yield
+            raise self._lost()
+        with self.connection.cursor() as cursor:
+            # The driver's session need not be the server's: a proxy may stand between them.
+            if self.not_hidden(cursor):
+                raise self._lost()
+            yield
+            if not_hidden := self.not_hidden(cursor):
+                tables = ", ".join(not_hidden)
+                raise LiveRowsTouched(
+                    self.projection.name, f"{tables} did not mean a temporary table any more."
+                )
+
+    def not_hidden(self, cursor: CursorWrapper) -> list[str]:
+        """Return those names that do not mean a temporary table."""
+        raise NotImplementedError
+
+    def _lost(self) -> RowsBesideLost:
+        return RowsBesideLost(
+            f"The connection with the rebuilt rows of {self.projection.name} was lost."
+        )
 
     @contextmanager
     def finishing(self) -> Iterator[None]:

@@ -86,6 +86,12 @@ class SQLitePlace(ShadowingPlace):
                     made = _CREATE_INDEX.sub(r"\1temp.", sql, count=1)
                 cursor.execute(made.replace("%", "%%"), ())
 
+    def not_hidden(self, cursor: CursorWrapper) -> list[str]:
+        """See `ShadowingPlace.not_hidden`."""
+        cursor.execute("SELECT name FROM temp.sqlite_master WHERE type = 'table'")
+        temporary = {name for (name,) in cursor.fetchall()}
+        return [name for name in self._names if name not in temporary]
+
     @contextmanager
     def finishing(self) -> Iterator[None]:
         """See `Place.finishing`."""
