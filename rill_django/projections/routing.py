@@ -25,7 +25,9 @@ class RowIsNotStored(RillError, TypeError):
         self.model = model
         super().__init__(
             f"A handler stores, deletes or loads its row of {model} itself. Set its fields, and leave the "
-            "rest to the projection, which writes all rows of a batch together; to delete it, return DELETE."
+            "rest to the projection, which writes all rows of a batch together; to delete it, return DELETE. "
+            "To check it, call clean_fields() and clean(): full_clean() compares it with what is stored, and "
+            "the database will do that when the row is written."
         )
 
     def __reduce__(self) -> tuple[type[RowIsNotStored], tuple[str]]:

@@ -220,7 +220,9 @@ def _status(
     parts = [
         nothing._replace(
             # Also if no worker has looked yet.
-            state=State(State.STOPPED if one.pk in distrusted else one.state),
+            state=State.STOPPED
+            if one.pk in distrusted or one.state == State.STOPPED
+            else State.RUNNING,  # As workers take it, whatever else somebody has written there.
             position=one.position,
             updated_at=one.updated_at,
             failed_event=one.failed_event,

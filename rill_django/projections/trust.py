@@ -73,9 +73,10 @@ def reasons_for_distrust(checkpoints: Iterable[Checkpoint], store: EventStore) -
     """Return why checkpoints are not of this log, by their primary keys; those that are, are left out.
 
     What the log says at their positions is asked in one query. A checkpoint of an earlier release, which
-    did not note what it has seen, is trusted if its position is in the log.
+    did not note what it has seen, is trusted if its position is in the log. One at 0 is, if it has seen
+    nothing: who sets a position back by hand would have the log applied once more to the same rows.
     """
-    moved = [one for one in checkpoints if one.position > 0 and not one.is_inline]
+    moved = [one for one in checkpoints if (one.position or one.seen) and not one.is_inline]
     found = store.identities_at({one.position for one in moved})
     return {
         one.pk: _reason(one, found.get(one.position), store)
@@ -85,6 +86,13 @@ def reasons_for_distrust(checkpoints: Iterable[Checkpoint], store: EventStore) -
 
 
 def _reason(checkpoint: Checkpoint, found: str | None, store: EventStore) -> str:
+    if checkpoint.position <= 0:
+        return (
+            f"{checkpoint.name} is at position {checkpoint.position:,}, and its rows have the events up to "
+            f"{checkpoint.seen or 'another one'}: somebody has set the checkpoint back. To apply the log to "
+            "these rows would count everything twice. "
+            f"Make them anew: manage.py rebuild_projections {checkpoint.name}"
+        )
     seen = f" ({checkpoint.seen})" if checkpoint.seen else ""
     # A look at the state waits for nobody, so not the head.
     now = (

@@ -171,6 +171,7 @@ def test_export_to_a_file(tmp_path):
     small_log()
     file = tmp_path / "events.ndjson"
     assert "9 events are in" in export(output=file)
+    assert "9 events are in" in export(output=str(file))
     assert file.read_text() == export()
     assert os.listdir(tmp_path) == ["events.ndjson"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~_umask()

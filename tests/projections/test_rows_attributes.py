@@ -161,6 +161,20 @@ def test_a_row_is_stored_by_its_projection_alone(model, name, options, is_new):
         assert model.objects.count() == 1
 
 
+def test_a_row_may_be_checked_by_itself():
+    projection = projection_of(Balance)
+
+    def check(row):
+        row.owner = "Ann"
+        row.clean_fields()
+        row.clean()
+
+    projection.apply([do("1", check)])
+    error = refused(projection, do("1", lambda row: row.full_clean()))
+    assert isinstance(error, RowIsNotStored)
+    assert "clean_fields() and clean()" in str(error)
+
+
 def card_of(action):
     Balance.objects.create(number="a", owner="Ann")
     projection = projection_of(Card)

@@ -143,13 +143,14 @@ class TestRowsWithoutACheckpoint:
         assert "has rows and no checkpoint" in caplog.text
         assert "name = '…'" in caplog.text
 
-    def test_of_an_inline_projection_are_built_anew(self, defined, history):
+    def test_of_an_inline_projection_are_built_anew(self, defined, history, caplog):
         defined("bank.OldName", is_inline=True)
         catch_up()
         deposit("1")
         assert balances() == {**history, "1": 10}
         defined("bank.NewName", is_inline=True)
         deposit("2")  # Not applied by the command: the rows are not known to be these.
+        assert "has rows, and nobody knows which events made them" in caplog.text
         catch_up()
         deposit("3")
         assert balances() == {**history, "1": 10, "2": 10, "3": 10}
@@ -168,6 +169,47 @@ class TestRowsWithoutACheckpoint:
 
                 catch_up()
         assert AuditLine.objects.count() == len(history)
+
+
+class TestACheckpointThatWasSetBack:
+    """By hand, to have the log applied once more: to rows that have all of it."""
+
+    @pytest.mark.parametrize("position", [0, -7, 4])
+    @pytest.mark.parametrize("parts", [1, 2])
+    def test_stops_the_projection_until_its_rows_are_made_anew(
+        self, defined, history, position, parts
+    ):
+        projection = defined(parts=parts)
+        catch_up()
+        Checkpoint.objects.update(position=position)
+        (status,) = projection_statuses()
+        assert status.description == "stopped"
+        assert "rebuild_projections bank.Balances" in status.reason
+        with pytest.raises(ProjectionStopped, match="rebuild_projections"):
+            catch_up()
+        assert balances() == history
+        rebuild(projection)
+        deposit("1")
+        catch_up()
+        assert balances() == {**history, "1": 10}
+
+    def test_whose_state_there_is_not_is_taken_as_workers_take_it(self, defined, history, client):
+        defined()
+        catch_up()
+        Checkpoint.objects.update(state="paused")
+        assert projection_statuses()[0].description == "up to date"
+        client.force_login(get_user_model().objects.create_superuser("root"))
+        page = client.get(reverse("admin:rill_django_checkpoint_changelist"))
+        assert page.status_code == 200
+        deposit("1")
+        catch_up()
+        assert balances() == {**history, "1": 10}
+
+    def test_that_has_seen_nothing_yet_is_at_its_beginning(self, defined, history):
+        defined()
+        Checkpoint.objects.create(name="bank.Balances", version=1)
+        catch_up()
+        assert balances() == history
 
 
 def restore(length):

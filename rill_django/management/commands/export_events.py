@@ -104,7 +104,8 @@ class Command(Interruptible, BaseCommand):
             export = Export(DjangoEventStore(), wanted)
         except SequencerHeld as error:
             raise CommandError(str(error)) from error
-        output: Path | None = options["output"]
+        # A text, if it comes by call_command.
+        output = Path(options["output"]) if options["output"] else None
         # Lines on a terminal are progress enough.
         quiet = options["verbosity"] == 0 or (output is None and self.stdout.isatty())
         shown = nullcontext() if quiet else Progress(self.stderr, "exporting", "positions")

@@ -36,7 +36,8 @@ def make_checkpoint(
         store: the log.
         appended: events of this transaction, which are about to be applied.
     """
-    is_whole = not has_rows(projection) and not _has_others(projection, store, appended)
+    are_strange = has_rows(projection)
+    is_whole = not are_strange and not _has_others(projection, store, appended)
     checkpoint, is_made = Checkpoint.objects.using(projection.using).get_or_create(
         name=projection.name,
         partition=0,
@@ -45,9 +46,12 @@ def make_checkpoint(
     )
     if is_made and not checkpoint.version:
         logger.warning(
-            "the inline projection %s has no rows of the events that are in the log already. Commands do "
-            "not touch it before it is built, by `manage.py run_projections` or `rebuild_projections`",
+            "the inline projection %s %s. Commands do not touch it, and its constraints reject nothing, before "
+            "it is built, by `manage.py run_projections` or `rebuild_projections`",
             projection.name,
+            "has rows, and nobody knows which events made them"
+            if are_strange
+            else "has no rows of the events that are in the log already",
         )
 
 
