@@ -46,8 +46,8 @@ def make_checkpoint(
     )
     if is_made and not checkpoint.version:
         logger.warning(
-            "the inline projection %s %s. Commands do not touch it, and its constraints reject nothing, before "
-            "it is built, by `manage.py run_projections` or `rebuild_projections`",
+            "the inline projection %s %s. Commands do not touch it, and its constraints reject nothing, "
+            "before it is built, by `manage.py run_projections` or `rebuild_projections`",
             projection.name,
             "has rows, and nobody knows which events made them"
             if are_strange
