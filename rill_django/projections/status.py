@@ -219,10 +219,7 @@ def _status(
     )
     parts = [
         nothing._replace(
-            # Also if no worker has looked yet.
-            state=State.STOPPED
-            if one.pk in distrusted or one.state == State.STOPPED
-            else State.RUNNING,  # As workers take it, whatever else somebody has written there.
+            state=_state(one, distrusted),
             position=one.position,
             updated_at=one.updated_at,
             failed_event=one.failed_event,
@@ -248,6 +245,12 @@ def _status(
         parts = [*live, *(one for one in parts if one.is_beside)]
     whole = _together(live)
     return whole._replace(parts=tuple(parts)) if parts != [whole] else whole
+
+
+def _state(checkpoint: Checkpoint, distrusted: Mapping[int, str]) -> State:
+    """Return the state as workers take it, whatever stands there; also if none has looked yet."""
+    is_stopped = checkpoint.pk in distrusted or checkpoint.state == State.STOPPED
+    return State(State.STOPPED if is_stopped else State.RUNNING)
 
 
 def _inline(live: ProjectionStatus, projection: Projection) -> ProjectionStatus:

@@ -69,6 +69,23 @@ def first_version(projection: Projection) -> int:
     return NEVER_BUILT
 
 
+def trust_rows(projection: Projection) -> None:
+    """Make the first checkpoint of a projection that has rows, so that events are applied to these rows.
+
+    For tests that make the rows themselves, before there are events.
+    """
+    if has_rows(projection):
+        Checkpoint.objects.using(projection.using).get_or_create(
+            name=projection.name,
+            partition=0,
+            is_beside=False,
+            defaults={
+                "partitions": INLINE if projection.inline else projection.partitions,
+                "version": projection.version,
+            },
+        )
+
+
 def reasons_for_distrust(checkpoints: Iterable[Checkpoint], store: EventStore) -> Mapping[int, str]:
     """Return why checkpoints are not of this log, by their primary keys; those that are, are left out.
 

@@ -30,6 +30,7 @@ class FollowedRuntime(Runtime):
     def __init__(self, inner: Runtime, names: Sequence[str] = ()) -> None:
         self._inner = inner
         self._names = tuple(names)
+        self._has_begun = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -51,6 +52,7 @@ class FollowedRuntime(Runtime):
         self, decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None
     ) -> Result[A]:
         """See `Runtime`."""
+        self._begin()
         result = self._inner.commit(decision, metadata=metadata)
         self._follow([result])
         return result
@@ -63,6 +65,7 @@ class FollowedRuntime(Runtime):
         occurred_at: Callable[[EventMessage], datetime | None] | None = None,
     ) -> list[Ok[A] | Rejected]:
         """See `Runtime`."""
+        self._begin()
         results = self._inner.commit_all(decisions, metadata=metadata, occurred_at=occurred_at)
         self._follow(results)
         return results
@@ -75,15 +78,41 @@ class FollowedRuntime(Runtime):
         idempotency_key: str | None = None,
     ) -> Result[Any]:
         """See `Runtime`."""
+        self._begin()
         result = self._inner.transact(
             message, expected_version=expected_version, idempotency_key=idempotency_key
         )
         self._follow([result])
         return result
 
+    def _begin(self) -> None:
+        """Before the first command: keep the rows that the test itself has made."""
+        if not self._has_begun:
+            self._has_begun = True
+            keep_rows_of_the_test(self._names)
+
     def _follow(self, results: Sequence[Result[Any]]) -> None:
         if any(isinstance(one, Ok) and one.events for one in results):
             catch_up_after_transaction(*self._names)
+
+
+def keep_rows_of_the_test(names: Sequence[str]) -> None:
+    """Give projections that have rows their first checkpoint, if the log is empty.
+
+    As no event can have made the rows, the events that come may be applied to them. A worker could not know
+    that any more: it would have them made anew.
+    """
+    from rill_django.projections.registry import current_projections
+    from rill_django.projections.trust import trust_rows
+    from rill_django.store.tables import Event
+
+    repository = getattr(current(), "repository", None)
+    store = getattr(repository, "store", None)
+    using = getattr(store, "using", None)
+    if using is None or Event.objects.using(using).exists():
+        return  # It is in memory, or an earlier command has made the rows.
+    for projection in current_projections().named(names):
+        trust_rows(projection)
 
 
 def catch_up_after_transaction(*names: str) -> None:

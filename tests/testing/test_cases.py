@@ -3,11 +3,11 @@
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase
 
-from rill_django import after_commit
+from rill_django import RowProjection, after_commit, on
 from rill_django.projections.worker import catch_up
-from rill_django.testing import ProjectionsMixin, isolated_triggers
+from rill_django.testing import ProjectionsMixin, isolated_projections, isolated_triggers
 from tests.bank.domain import Account
-from tests.bank.models import AuditLine, Balance
+from tests.bank.models import AuditLine, Balance, Customer
 
 
 class InTestCase(ProjectionsMixin, TestCase):
@@ -46,6 +46,34 @@ class InTestCase(ProjectionsMixin, TestCase):
 
         await sync_to_async(Account.deposit.transact)("1", 5)
         assert (await Balance.objects.aget(pk="1")).balance == 5
+
+
+class RowsOfTheTest(ProjectionsMixin, TestCase):
+    """Made by a factory, before there are events: they are kept, and events are applied to them."""
+
+    def test_of_a_worker(self):
+        Balance.objects.create(number="9", owner="Zoe", balance=100)
+        Balance.objects.create(number="1", owner="Bob", balance=100)
+        Account.open.transact("1", "Ann").unwrap()
+        Account.deposit.transact("1", 5).unwrap()
+        assert Balance.objects.get(pk="9").balance == 100
+        assert Balance.objects.get(pk="1").balance == 105
+
+    def test_of_commands(self):
+        with isolated_projections():
+
+            class Owners(RowProjection):
+                model = Customer
+                key = "name"
+                inline = True
+
+                @on(Account.opened, key="owner")
+                def opened(self, row, event):
+                    row.accounts += 1
+
+            Customer.objects.create(name="Ann", accounts=4)
+            Account.open.transact("1", "Ann").unwrap()
+            assert Customer.objects.get().accounts == 5
 
 
 class OnlyOne(ProjectionsMixin, TestCase):
