@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
+from rill_django import emptying
 from rill_django.conf import configuration, is_passed_over
 from rill_django.dispatch import Dispatcher
 from rill_django.repository import CachingRepository, Limits, Repository
@@ -32,6 +34,10 @@ class RillConfig(AppConfig):
         )
         from rill_django.domain import left_out, runtime
 
+        emptying.remember_names()
+        pre_migrate.connect(
+            emptying.before_migrations, sender=self, dispatch_uid="rill_django.emptying"
+        )
         left_out.set_passed_over(is_passed_over)
         runtime.set_default(_project_dispatcher())
         autodiscover_modules("domain", "upcasters", "projections", "triggers")

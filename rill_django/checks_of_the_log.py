@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.db import router, transaction
@@ -48,6 +48,29 @@ def check_stored_types(
             id="rill.E010",
         )
         for kind in found
+    ]
+
+
+@register(Tags.database, LOG_TAG)
+def check_protection(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """``rill.W008``: the database does not refuse to change the log. No error: `migrate` may mend it."""
+    store = DjangoEventStore()
+    if store.using not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic(using=store.using):
+            faults = store.faults_of_guards()
+    except (DatabaseError, ImproperlyConfigured):
+        return []
+    return [
+        Warning(
+            f"The log can be changed. {fault}",
+            hint="If no migrations are left to apply, run: manage.py protect_events",
+            id="rill.W008",
+        )
+        for fault in faults
     ]
 
 

@@ -37,6 +37,8 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
         idempotency_seconds: how long the answer to an idempotency key is remembered.
         unknown_events: what of the log no code has to know: ``"refuse"``: nothing; ``"ignore"``: anything, as
             in Rill/Wheel; or the names of event types and aggregate types that are passed over.
+        allow_flush: whether ``flush``, and migrations that are taken back, may empty a log that has events;
+            ``None``: in databases of tests only.
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
@@ -52,6 +54,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     max_commit_bytes: _Many = 50_000_000
     idempotency_seconds: Annotated[float, msgspec.Meta(ge=1, le=CENTURY)] = 7 * 24 * 3600.0
     unknown_events: Literal["refuse", "ignore"] | tuple[str, ...] = "refuse"
+    allow_flush: bool | None = None
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
     def passes_over(self, name: str) -> bool:

@@ -45,6 +45,7 @@ def sqlite(name):
 settings.configure(
     USE_TZ=True,
     SECRET_KEY="x" * 50,
+    RILL={"ALLOW_FLUSH": True},
     INSTALLED_APPS=[
         "django.contrib.auth",
         "django.contrib.contenttypes",

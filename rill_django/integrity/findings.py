@@ -32,6 +32,7 @@ class Damage(Enum):
     WRONG_STREAM = "wrong-stream"
     ANSWER = "answer"
     CHECKPOINT = "checkpoint"
+    UNPROTECTED = "unprotected"
     CHECK = "check-failed"
 
     @property
@@ -62,6 +63,7 @@ _MEANINGS = {
     Damage.WRONG_STREAM: "an event is in a stream that is not its own",
     Damage.ANSWER: "an answer to an idempotency key is damaged",
     Damage.CHECKPOINT: "a projection's checkpoint is not one that the log confirms",
+    Damage.UNPROTECTED: "the database does not refuse to change the log",
     Damage.CHECK: "a check could not be done",
 }
 

@@ -23,6 +23,7 @@ from rill_django.integrity.places import (
     check_stored_types,
     check_versions,
 )
+from rill_django.integrity.protection import check_protection
 from rill_django.integrity.reading import (
     connection_of,
     is_trouble_of_the_database,
@@ -53,6 +54,7 @@ class Whole(Enum):
     TYPES = "stored types"
     ANSWERS = "answers"
     CHECKPOINTS = "checkpoints"
+    PROTECTION = "protection"
 
 
 _CHECKS: dict[Whole, Callable[[DjangoEventStore, Findings], None]] = {
@@ -63,6 +65,7 @@ _CHECKS: dict[Whole, Callable[[DjangoEventStore, Findings], None]] = {
     Whole.TYPES: check_stored_types,
     Whole.ANSWERS: check_answers,
     Whole.CHECKPOINTS: check_checkpoints,
+    Whole.PROTECTION: check_protection,
 }
 
 

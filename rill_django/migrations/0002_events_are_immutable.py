@@ -1,4 +1,4 @@
-"""Has the database itself refuse to change or delete events."""
+"""Has the database itself refuse to change or delete events, in the way of today: see 0010."""
 
 from django.apps.registry import Apps
 from django.db import migrations
@@ -10,14 +10,14 @@ from rill_django.migrations._operations import RunOnModel
 def protect(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
 
-    for statement in dialect_of(schema_editor.connection).protection:
+    for statement in dialect_of(schema_editor.connection).guards.creation:
         schema_editor.execute(statement, params=None)
 
 
 def unprotect(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     from rill_django.store.orm import dialect_of
 
-    for statement in dialect_of(schema_editor.connection).removal:
+    for statement in dialect_of(schema_editor.connection).guards.removal:
         schema_editor.execute(statement, params=None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from enum import Enum
 from functools import partial
@@ -15,21 +14,14 @@ from django.db.backends.utils import CursorWrapper
 
 from rill_django.domain.records import StoredEvent
 from rill_django.store.floor import Floor
+from rill_django.store.guards import EVENTS as EVENTS
+from rill_django.store.guards import POSITIONS as POSITIONS
+from rill_django.store.guards import UNSEQUENCED as UNSEQUENCED
+from rill_django.store.guards import Guards
 from rill_django.store.moments import utc_text
 from rill_django.store.pages import PLACE_IN_ROW, Read, up_to_bytes, with_long_texts
 from rill_django.store.protocol import WAITING_COUNTED_AT_MOST, Waiting
 from rill_django.store.selection import Selection
-from rill_django.store.tables import Event, Position, Unsequenced
-
-EVENTS = Event._meta.db_table
-POSITIONS = Position._meta.db_table
-UNSEQUENCED = Unsequenced._meta.db_table
-
-REFUSAL = (
-    "rill_django: events are facts, they are never changed or deleted; "
-    "record another event that says what is right"
-)
-"""What the database says to somebody who tries."""
 
 
 class Row(NamedTuple):
@@ -123,28 +115,13 @@ class Dialect:
     """
     time_index: tuple[str, ...] = ()
     """Statements that make times searchable where that costs an append next to nothing."""
-    protection: tuple[str, ...]
-    """Statements that make the database itself refuse to change or delete events."""
-    removal: tuple[str, ...]
-    """Statements that take that away again."""
+    guards: Guards
+    """What makes the database itself refuse to change the log."""
 
     @property
     def reason_against_driver(self) -> str:
         """Why the database's driver that Django has found cannot be used, and what to do; or nothing."""
         return ""
-
-    @contextmanager
-    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """Let all events be deleted at once inside the ``with`` block, on this connection."""
-        with connection.cursor() as cursor:
-            for statement in self.removal:
-                cursor.execute(statement)
-        try:
-            yield
-        finally:
-            with connection.cursor() as cursor:
-                for statement in self.protection:
-                    cursor.execute(statement)
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """Insert rows in one statement, if every stream is at the version before its first row.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,7 +13,6 @@ from django.db.backends.utils import CursorWrapper
 from rill_django.store.dialect import (
     EVENTS,
     POSITIONS,
-    REFUSAL,
     UNSEQUENCED,
     Dialect,
     IdsTooOld,
@@ -26,6 +24,7 @@ from rill_django.store.dialect import (
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 from rill_django.store.mysql_floor import QUEUE_SECONDS, Known, MySQLFloor
+from rill_django.store.mysql_guards import MySQLGuards
 from rill_django.store.mysql_json import refuse_unfit
 from rill_django.store.mysql_lock import having_lock, lock_holder
 from rill_django.store.protocol import Waiting
@@ -73,26 +72,7 @@ class MySQL(Dialect):
     appends_in_one_statement = False
     is_short = "OCTET_LENGTH({0}) < 2000"
     log_source = f"{POSITIONS} p STRAIGHT_JOIN {EVENTS} e ON e.id = p.event_id"
-    protection = tuple(
-        f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} FOR EACH ROW "
-        f"IF @rill_django_flushing IS NULL THEN "
-        f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{REFUSAL}'; END IF"
-        for action in ("UPDATE", "DELETE")
-    )
-    removal = tuple(
-        f"DROP TRIGGER IF EXISTS {EVENTS}_no_{action}" for action in ("update", "delete")
-    )
-
-    @contextmanager
-    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """See `Dialect.unprotected`. For this session only."""
-        with connection.cursor() as cursor:
-            cursor.execute("SET @rill_django_flushing = 1")
-        try:
-            yield
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("SET @rill_django_flushing = NULL")
+    guards = MySQLGuards()
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

@@ -312,6 +312,12 @@ class DjangoEventStore:
             last = (selection.after or 0) + selection.limit
         return last is not None and last <= self._reached
 
+    def faults_of_guards(self) -> list[str]:
+        """Return what keeps the database from refusing to change the log, each in words. None: it refuses."""
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).guards.faults(cursor)
+
     def subscribe(self, *, after: int = 0) -> Subscription:
         """See `EventStore.subscribe`."""
         return self.read().after(after).subscribe()

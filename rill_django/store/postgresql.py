@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +16,6 @@ from rill_django.store.dialect import (
     EVENTS,
     IDLE_SECONDS,
     POSITIONS,
-    REFUSAL,
     STATEMENT_SECONDS,
     UNSEQUENCED,
     Dialect,
@@ -28,6 +26,7 @@ from rill_django.store.dialect import (
 )
 from rill_django.store.floor import Floor
 from rill_django.store.postgresql_floor import FLOOR, NOTHING, SEEN, PostgreSQLFloor, Snapshot
+from rill_django.store.postgresql_guards import PostgreSQLGuards
 from rill_django.store.protocol import Waiting
 from rill_django.store.selection import Selection
 from rill_django.store.tables import LOST_RACE_CONSTRAINT
@@ -43,7 +42,6 @@ _TIME_TEXT = (
     else "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
 )
 
-_FLUSHING = "rill_django.flushing"
 _IDLE_TOO_LONG = "25P03"
 _BEGIN_ANEW = ("40P01", "40001")
 """A deadlock; a transaction at REPEATABLE READ or SERIALIZABLE that others came in between."""
@@ -171,23 +169,7 @@ class PostgreSQL(Dialect):
         f"CREATE INDEX {EVENTS}_recorded_at ON {EVENTS} USING brin (recorded_at) "
         "WITH (autosummarize = on)",
     )
-    protection = (
-        f"""
-        CREATE FUNCTION {EVENTS}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF TG_OP = 'TRUNCATE' AND current_setting('{_FLUSHING}', true) = 'on' THEN
-                RETURN NULL;
-            END IF;
-            RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'integrity_constraint_violation';
-        END $$
-        """,
-        f"CREATE TRIGGER {EVENTS}_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON {EVENTS} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {EVENTS}_refuse()",
-    )
-    removal = (
-        f"DROP TRIGGER IF EXISTS {EVENTS}_immutable ON {EVENTS}",
-        f"DROP FUNCTION IF EXISTS {EVENTS}_refuse()",
-    )
+    guards = PostgreSQLGuards()
 
     def time_parameter(self, value: datetime) -> datetime:
         """See `Dialect.time_parameter`."""
@@ -209,19 +191,6 @@ class PostgreSQL(Dialect):
             "rill_django needs psycopg 3 on PostgreSQL, and Django has found psycopg2 only. "
             "Install it: pip install 'psycopg[binary]>=3.2'"
         )
-
-    @contextmanager
-    def unprotected(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """See `Dialect.unprotected`. For one transaction, so that nobody else's TRUNCATE gets through.
-
-        A pooler may give the session to others after it, and another one to us.
-        """
-        with transaction.atomic(using=connection.alias):
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config(%s, 'on', true)", (_FLUSHING,))
-            yield
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config(%s, 'off', true)", (_FLUSHING,))
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`."""

@@ -15,7 +15,6 @@ from django.db.backends.utils import CursorWrapper
 from rill_django.store.dialect import (
     EVENTS,
     POSITIONS,
-    REFUSAL,
     UNSEQUENCED,
     Dialect,
     Look,
@@ -26,6 +25,7 @@ from rill_django.store.dialect import (
 from rill_django.store.floor import Floor
 from rill_django.store.moments import utc_text
 from rill_django.store.protocol import Waiting
+from rill_django.store.sqlite_guards import SQLiteGuards
 
 ROWS_PER_STATEMENT = 5_000
 """Six values each, and SQLite takes 32,766 in one statement."""
@@ -62,14 +62,7 @@ class SQLite(Dialect):
     sequences_on_append = True
     appends_in_one_statement = False
     log_source = f"{POSITIONS} p CROSS JOIN {EVENTS} e ON e.id = p.event_id"
-    protection = tuple(
-        f"CREATE TRIGGER {EVENTS}_no_{action.lower()} BEFORE {action} ON {EVENTS} "
-        f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-        for action in ("UPDATE", "DELETE")
-    )
-    removal = tuple(
-        f"DROP TRIGGER IF EXISTS {EVENTS}_no_{action}" for action in ("update", "delete")
-    )
+    guards = SQLiteGuards()
 
     def append(self, cursor: CursorWrapper, rows: Sequence[Row]) -> datetime | None:
         """See `Dialect.append`. The database's clock is this process's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -20,18 +21,18 @@ MAX_TYPE_LENGTH = 255
 
 
 class ImmutableEvent(RillError, TypeError):
-    """Somebody tried to add, change or delete an event through the model."""
+    """Somebody tried to add, change or delete an event, or its place in the log, through the model."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
         super().__init__(
             "Events are facts: they are appended by committing an aggregate, and never changed or "
-            "deleted. To correct one, record another event that says what is right."
+            f"deleted. To correct one, record another event that says what is right.{what}"
         )
 
 
 if TYPE_CHECKING:
     _BigIntegerField = models.BigIntegerField[int, int]
-    _QuerySet = models.QuerySet["Event"]
+    _QuerySet = models.QuerySet[Any]
 else:
     _BigIntegerField = models.BigIntegerField
     _QuerySet = models.QuerySet
@@ -51,14 +52,73 @@ class AppendOnlyQuerySet(_QuerySet):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ImmutableEvent
 
-    create = update = delete = _refuse
+    create = update = delete = _raw_delete = _update = _insert = _refuse
     bulk_create = bulk_update = _refuse
     get_or_create = update_or_create = _refuse
     acreate = aupdate = adelete = abulk_create = abulk_update = _refuse
     aget_or_create = aupdate_or_create = _refuse
 
 
-class Event(models.Model):
+class AppendOnly(models.Model):
+    """What is in the log: rows that the store alone adds, and nobody changes.
+
+    Fixtures may add them, too: ``loaddata``, and ``serialized_rollback`` of tests.
+    """
+
+    objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise ImmutableEvent
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        raise ImmutableEvent
+
+    asave = adelete = save_base = save
+
+    def _save_table(
+        self,
+        raw: bool = False,
+        cls: type[models.Model] | None = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> bool:
+        """Add a row of a fixture; what is there already stays as it is.
+
+        Raises:
+            ImmutableEvent: it is there and says something else, or this is no fixture.
+        """
+        if not raw:
+            raise ImmutableEvent
+        known = type(self)._base_manager.using(using).filter(pk=self.pk).first()
+        if known is None:
+            saved: bool = super()._save_table(  # type: ignore[misc]
+                raw, cls, True, False, using, update_fields
+            )
+            return saved
+        for field in self._meta.concrete_fields:
+            mine, there = (field.to_python(getattr(one, field.attname)) for one in (self, known))
+            if mine != there and not _is_same_moment(mine, there):
+                raise ImmutableEvent(
+                    f" (The fixture has {self._meta.label} {self.pk} with another {field.name} than the log.)"
+                )
+        return True
+
+
+def _is_same_moment(of_fixture: Any, of_log: Any) -> bool:
+    """Whether one is the other to the millisecond: more is not kept by ``dumpdata``."""
+    if not isinstance(of_fixture, datetime) or not isinstance(of_log, datetime):
+        return False
+    return of_fixture == of_log.replace(microsecond=of_log.microsecond // 1000 * 1000)
+
+
+class Event(AppendOnly):
     """One fact of the log.
 
     Its identity for the outside world is ``stream@version``; its place in the whole log is its
@@ -73,8 +133,6 @@ class Event(models.Model):
     metadata = models.JSONField(_("metadata"), default=dict, encoder=DjangoJSONEncoder)
     recorded_at = MomentField(_("recorded at"))
 
-    objects: ClassVar[Any] = AppendOnlyQuerySet.as_manager()
-
     class Meta:
         app_label = "rill_django"
         verbose_name = _("event")
@@ -86,16 +144,8 @@ class Event(models.Model):
     def __str__(self) -> str:
         return f"{self.stream}@{self.version}"
 
-    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse."""
-        raise ImmutableEvent
 
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse."""
-        raise ImmutableEvent
-
-
-class Position(models.Model):
+class Position(AppendOnly):
     """The place of an event in the log: consecutive from 1, in an order that never changes."""
 
     position = PositionField(_("position"), primary_key=True)
@@ -112,7 +162,7 @@ class Position(models.Model):
         return str(self.position)
 
 
-class Unsequenced(models.Model):
+class Unsequenced(AppendOnly):
     """An event that has no position yet: appended, and maybe not even committed."""
 
     event = models.OneToOneField(

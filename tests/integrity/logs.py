@@ -4,11 +4,12 @@ import json
 from datetime import datetime, timezone
 from io import StringIO
 
+import pytest
 from django.core.management import call_command
 from django.db import connection
 
 from rill_django.domain.records import NewEvent
-from rill_django.store.orm import DjangoEventStore
+from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.protocol import EMPTY_STREAM
 from rill_django.store.tables import StoredType
 
@@ -47,6 +48,20 @@ def small_log(accounts=3, deposits=2):
 def sql(statement, *parameters):
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+
+
+def guards_down():
+    """What an owner of the tables can do: change the log behind its guards. MySQL commits at both ends."""
+    return dialect_of(connection).guards.down(connection)
+
+
+def delete_position(position):
+    with guards_down():
+        sql(f"DELETE FROM {POSITION} WHERE position = %s", position)
+
+
+TAMPERS = pytest.mark.django_db(transaction=connection.vendor == "mysql")
+"""Of tests that do so."""
 
 
 def insert_event(

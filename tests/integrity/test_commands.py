@@ -18,9 +18,10 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Event
 from tests.integrity.logs import (
     NOON,
-    POSITION,
+    TAMPERS,
     NewEvent,
     append,
+    delete_position,
     deposited,
     export,
     exported_events,
@@ -28,7 +29,6 @@ from tests.integrity.logs import (
     insert,
     opened,
     small_log,
-    sql,
 )
 from tests.integrity.test_canonical import floats, values
 
@@ -78,12 +78,13 @@ def test_verify_lists_unknown_types_and_damage():
     assert failed.returncode == 1
 
 
+@TAMPERS
 def test_verify_as_json():
     small_log(accounts=1)
     out, failed = verify(format="json")
     assert json.loads(out)["whole"] is True
     assert failed is None
-    sql(f"DELETE FROM {POSITION} WHERE position = 2")
+    delete_position(2)
     out, failed = verify(format="json")
     assert [one["kind"] for one in json.loads(out)["damage"]] == [
         "position-missing",

@@ -12,15 +12,14 @@ from django.db import connection
 
 from tests.integrity.logs import (
     NOON,
-    POSITION,
     NewEvent,
     append,
+    delete_position,
     deposited,
     export,
     insert,
     opened,
     small_log,
-    sql,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,7 +125,7 @@ def test_a_reader_that_leaves_early_is_no_traceback():
 def test_the_exit_code_of_a_verification():
     small_log()
     assert run("verify_events").returncode == 0
-    sql(f"DELETE FROM {POSITION} WHERE position = 5")
+    delete_position(5)
     insert("bank.Account/77", 3)
     for options in ((), ("--workers", "2")):
         failed = run("verify_events", *options)

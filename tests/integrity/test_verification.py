@@ -14,8 +14,10 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import StoredType
 from tests.integrity.logs import (
     POSITION,
+    TAMPERS,
     UNSEQUENCED,
     append,
+    delete_position,
     insert,
     insert_event,
     insert_position,
@@ -73,13 +75,14 @@ def test_progress_ends_at_the_head():
     assert told == sorted(told)
 
 
+@TAMPERS
 @pytest.mark.parametrize(
     ("missing", "first"), [([5], 5), ([1], 1), ([2, 3, 4, 5, 6, 7], 2), ([3, 8], 3)]
 )
 def test_a_hole_is_found_where_it_is(missing, first):
     small_log()
     for position in missing:
-        sql(f"DELETE FROM {POSITION} WHERE position = %s", position)
+        delete_position(position)
     findings = found()
     assert set(findings.damage) == {Damage.HOLE, Damage.UNPLACED}
     hole = findings.damage[Damage.HOLE]
@@ -88,9 +91,10 @@ def test_a_hole_is_found_where_it_is(missing, first):
     assert findings.events == 9 - len(missing)
 
 
+@TAMPERS
 def test_the_last_position_missing_shows_in_its_event():
     small_log(accounts=1, deposits=1)
-    sql(f"DELETE FROM {POSITION} WHERE position = 2")
+    delete_position(2)
     count, first = only(Damage.UNPLACED)
     assert count == 1
     assert first.startswith("bank.Account/0@1 (bank.Account.deposited), id ")
@@ -239,12 +243,13 @@ def test_parts_cover_the_log():
     assert ranges(4) == [(-8, 3, 4), (3, 7, 4), (7, 10**17, 3)]
 
 
+@TAMPERS
 @pytest.mark.django_db(transaction=True)
 def test_several_processes_find_the_same():
     small_log()
     insert("bank.Account/8", 1, data="[]")
     insert("shop.Cart/9", 0, type="shop.Cart.filled")
-    sql(f"DELETE FROM {POSITION} WHERE position = 4")
+    delete_position(4)
     one, two = found(), found(workers=2)
     assert two.to_dict() == one.to_dict()
     assert set(two.damage) == {

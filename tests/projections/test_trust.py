@@ -220,7 +220,7 @@ def restore(length):
     empty = "TRUNCATE {}" if connection.vendor == "postgresql" else "DELETE FROM {}"
     with (
         transaction.atomic(),
-        dialect_of(connection).unprotected(connection),
+        dialect_of(connection).guards.down(connection),
         connection.cursor() as cursor,
     ):
         for table in ("position", "unsequenced", "event"):

@@ -126,7 +126,7 @@ def test_a_look_from_the_beginning_comes_now_and_then(monkeypatch):
     append(store, 1, "a")
     append(store, 2, "b")
     look_until_raised(store, to=last_id())
-    with connection.cursor() as cursor:
+    with dialect_of(connection).guards.down(connection), connection.cursor() as cursor:
         first = Event.objects.order_by("id").values_list("id", flat=True)[0]
         cursor.execute(f"DELETE FROM {POSITIONS} WHERE event_id = %s", (first,))
         cursor.execute(f"INSERT INTO {UNSEQUENCED} (event_id) VALUES (%s)", (first,))
@@ -142,7 +142,7 @@ def test_a_log_that_was_replaced_is_looked_at_anew():
     for number in range(20):
         append(store, number, "a", "b")
     look_until_raised(store, to=last_id())
-    with dialect_of(connection).unprotected(connection), connection.cursor() as cursor:
+    with dialect_of(connection).guards.down(connection), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(f"TRUNCATE {EVENTS}, {POSITIONS}, {UNSEQUENCED} RESTART IDENTITY")
         else:

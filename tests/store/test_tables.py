@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, connection
 
-from rill_django.models import Event, Position
+from rill_django.models import Event, Position, Unsequenced
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import ImmutableEvent
 from rill_django.testing.contracts import new_events
@@ -29,24 +29,51 @@ def test_an_event_reads_like_any_model(event):
     assert Event.objects.filter(data__name="a").count() == 1
 
 
+@pytest.fixture(params=[Event, Position, Unsequenced], ids=lambda model: model.__name__)
+def row(request, event):
+    DjangoEventStore().sequence()
+    if request.param is Unsequenced:
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO rill_django_unsequenced (event_id) VALUES (99)")
+    return request.param.objects.get()
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda event: event.save(),
-        lambda event: event.delete(),
-        lambda event: Event.objects.all().delete(),
-        lambda event: Event.objects.update(version=7),
-        lambda event: Event.objects.create(stream="x", version=0, type="x", data={}),
-        lambda event: Event.objects.bulk_create([Event(stream="x", version=0, type="x")]),
-        lambda event: Event.objects.bulk_update([event], ["version"]),
-        lambda event: Event.objects.get_or_create(stream="x", version=0),
-        lambda event: Event.objects.update_or_create(stream="x", version=0),
+        lambda one, rows: one.save(),
+        lambda one, rows: one.save(force_update=True),
+        lambda one, rows: one.save(update_fields=["pk"]),
+        lambda one, rows: one.save_base(),
+        lambda one, rows: type(one)(pk=12345).save(),
+        lambda one, rows: one.delete(),
+        lambda one, rows: rows.all().delete(),
+        lambda one, rows: rows.all()._raw_delete("default"),
+        lambda one, rows: rows.update(pk=7),
+        lambda one, rows: rows.filter(pk=one.pk).update(pk=7),
+        lambda one, rows: rows.create(pk=12345),
+        lambda one, rows: rows.bulk_create([type(one)(pk=12345)]),
+        lambda one, rows: rows.bulk_create([one], update_conflicts=True, update_fields=["event"]),
+        lambda one, rows: rows.bulk_update([one], ["event"]),
+        lambda one, rows: rows.get_or_create(pk=12345),
+        lambda one, rows: rows.update_or_create(pk=12345),
+        lambda one, rows: one.asave(),
+        lambda one, rows: one.adelete(),
+        lambda one, rows: rows.all().adelete(),
+        lambda one, rows: rows.aupdate(pk=7),
+        lambda one, rows: rows.acreate(pk=12345),
+        lambda one, rows: rows.abulk_create([one]),
+        lambda one, rows: rows.abulk_update([one], ["event"]),
+        lambda one, rows: rows.aget_or_create(pk=12345),
+        lambda one, rows: rows.aupdate_or_create(pk=12345),
     ],
 )
-def test_every_way_to_change_it_is_refused(event, attempt):
+def test_every_way_to_change_it_is_refused(row, attempt):
+    model = type(row)
+    before = list(model.objects.values())
     with pytest.raises(ImmutableEvent, match="record another event"):
-        attempt(event)
-    assert Event.objects.count() == 1
+        attempt(row, model.objects)
+    assert list(model.objects.values()) == before
 
 
 def test_the_database_itself_keeps_stream_and_version_unique(event):
