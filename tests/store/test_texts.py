@@ -45,7 +45,7 @@ def own_models():
     return apps.get_app_config("rill_django").get_models()
 
 
-SINCE_THEN = {"last_event"}
+SINCE_THEN = {"seen"}
 """Columns that later migrations have made, exact from the start."""
 
 
