@@ -3,8 +3,8 @@
 - Statements of theirs go where the projection writes, see `routing`.
 - They commit no events, see `store/read_only`.
 - A row that a `RowProjection` has given them is written by it alone.
-- While rows are made anew (`making_anew`), what they give to ``transaction.on_commit`` is left out: a rebuild
-  has no effect outside its own rows.
+- While rows are made anew (`making_anew`), what they give to ``transaction.on_commit`` is left out, and
+  what they write to other tables is refused: a rebuild has no effect outside its own rows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.errors import RillError
 from rill_django.projections.at_work import AtWork, current
+from rill_django.projections.foreign_writes import begin_to_refuse, end_to_refuse
 from rill_django.projections.routing import put_in_front
 from rill_django.store.read_only import begin_read_only, end_read_only
 
@@ -55,7 +56,7 @@ class handlers_at_work:  # noqa: N801 - used like a function, and faster than a 
         ProjectionInHandler: a handler has asked for that.
     """
 
-    __slots__ = ("_projection", "_read_only", "_silenced", "_token")
+    __slots__ = ("_projection", "_read_only", "_refusing", "_silenced", "_token")
 
     def __init__(self, projection: Projection) -> None:
         self._projection = projection
@@ -71,6 +72,8 @@ class handlers_at_work:  # noqa: N801 - used like a function, and faster than a 
         projection = self._projection
         here = AtWork(projection, projection.using, projection.own_models())
         self._silenced = _silenced(projection) if _makes_anew.get() else ()
+        if self._silenced:
+            self._refusing = begin_to_refuse(projection, self._silenced)
         self._read_only = begin_read_only(projection.name)
         self._token = current.set(here)
         return here
@@ -80,6 +83,8 @@ class handlers_at_work:  # noqa: N801 - used like a function, and faster than a 
             return
         current.reset(self._token)
         end_read_only(self._read_only)
+        if self._silenced:
+            end_to_refuse(self._refusing, self._silenced)
         for connection in self._silenced:
             del connection.on_commit  # Of the instance: the class's own comes to light again.
 

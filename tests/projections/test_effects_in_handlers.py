@@ -5,7 +5,8 @@ from contextvars import copy_context
 from threading import Thread
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F
 
 from rill_django import PARK, Projection, RowProjection, commit, commit_all, on, on_batch, transact
 from rill_django.domain.records import NewEvent
@@ -340,3 +341,53 @@ def test_also_those_of_inline_projections_and_new_versions():
         catch_up()
         assert Checkpoint.objects.get().version == 2
     assert called == ["a"]
+
+
+def by_orm():
+    total, _ = Balance.objects.get_or_create(number="total")
+    total.movements += 1
+    total.save()
+
+
+def by_update():
+    Balance.objects.update_or_create(number="total", create_defaults={"movements": 1})
+    Balance.objects.filter(number="total").update(movements=F("movements") + 1)
+
+
+def by_sql():
+    by_orm()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE bank_balance SET movements = movements + 1")
+
+
+def by_deleting():
+    Balance.objects.create(number="gone")
+    Balance.objects.filter(number="gone").delete()
+
+
+@pytest.mark.parametrize("write", [by_orm, by_update, by_sql, by_deleting])
+@pytest.mark.parametrize("again", [rebuild, verify, lambda one: rebuild(one, in_place=True)])
+def test_rows_of_others_are_not_written_once_more(write, again):
+    class Lines(Projection):
+        models = (AuditLine,)
+
+        @on(Account.opened)
+        def opened(self, event):
+            AuditLine.objects.create(text=event.identity, position=event.position)
+            assert event.owner != Balance.objects.filter(number="nobody").first()
+            write()
+
+    for number in "123":
+        Account.open.transact(number, "Ann").unwrap()
+    catch_up()
+    before = list(Balance.objects.values())
+    lines = list(AuditLine.objects.values())
+    with pytest.raises(
+        HandlerFailed, match=r"writes to bank\.Balance, which is not one of its models"
+    ):
+        again(Lines())
+    assert list(Balance.objects.values()) == before
+    assert list(AuditLine.objects.values()) == lines
+    Account.open.transact("4", "Ann").unwrap()
+    catch_up()
+    assert AuditLine.objects.count() == 4
