@@ -51,6 +51,7 @@ class StoredTypes:
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[float, set[Kind]]] = {}
+        self._with_table: set[str] = set()
         # What is noted in a transaction that is still open, with Django's list of what is to be done
         # when it is committed: that is another list as soon as anything is rolled back.
         self._pending: WeakKeyDictionary[BaseDatabaseWrapper, dict[Kind, list[Any]]] = (
@@ -72,6 +73,8 @@ class StoredTypes:
 
     def note(self, connection: BaseDatabaseWrapper, kinds: dict[Kind, Row]) -> None:
         """Note kinds, in the transaction that stores the rows."""
+        if not self._has_table(connection):
+            return  # The migration that makes it looks through the log.
         types = StoredType.objects.using(connection.alias)
         there = types.filter(type__in={type for _category, type in kinds})
         noted = set(there.values_list("category", "type"))
@@ -89,6 +92,14 @@ class StoredTypes:
         transaction.on_commit(remember, using=connection.alias, robust=True)
         pending = self._pending.setdefault(connection, {})
         pending.update(dict.fromkeys(kinds, connection.run_on_commit))
+
+    def _has_table(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether the table is there. A data migration of a project may send commands before it is."""
+        if connection.alias not in self._with_table:
+            if StoredType._meta.db_table not in connection.introspection.table_names():
+                return False
+            self._with_table.add(connection.alias)
+        return True
 
     def forget(self) -> None:
         """Forget everything: the tables are emptied."""

@@ -297,8 +297,8 @@ def test_a_split_waits_for_that_of_another_release(monkeypatch, partitions):
     splitting, waiting = Signal(), Signal()
     split, lock = division._split_anew, division.live_checkpoints
 
-    def slowly(projection, position):
-        split(projection, position)
+    def slowly(projection, position, seen):
+        split(projection, position, seen)
         if projection.partitions == 2:
             splitting.set()
             waiting.wait(10)
@@ -345,8 +345,8 @@ def test_whoever_locks_the_checkpoints_gets_those_that_somebody_has_just_made(mo
     splitting = Signal()
     split = division._split_anew
 
-    def slowly(projection, position):
-        split(projection, position)
+    def slowly(projection, position, seen):
+        split(projection, position, seen)
         splitting.set()
         Signal().wait(0.3)
 

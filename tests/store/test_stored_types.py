@@ -14,9 +14,10 @@ from rill_django import migrations
 from rill_django.domain.records import NewEvent
 from rill_django.models import Event, StoredType
 from rill_django.store import stored_types as module
+from rill_django.store.dialect import Row
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import Append, WrongExpectedVersion
-from rill_django.store.stored_types import stored_types
+from rill_django.store.stored_types import StoredTypes, stored_types
 
 THING = "things.Thing"
 
@@ -238,3 +239,19 @@ def test_the_migration_finds_the_types_of_a_log_that_is_there():
     with connection.schema_editor(atomic=False) as editor:
         migration.fill(apps, editor)
     assert noted() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_before_its_table_is_made_nothing_is_noted():
+    """A data migration may depend on an earlier one of ours, and send commands."""
+    row = Row("bank.Account/1", 0, "bank.Account.opened", "{}", "{}", None)
+    types = StoredTypes()
+    with connection.schema_editor() as editor:
+        editor.delete_model(StoredType)
+    try:
+        types.note(connection, {("bank.Account", "bank.Account.opened"): row})
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(StoredType)
+    types.note(connection, {("bank.Account", "bank.Account.opened"): row})
+    assert StoredType.objects.get().type == "bank.Account.opened"
