@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from rill_django import migrations
 from rill_django.domain.records import NewEvent
@@ -245,7 +245,7 @@ def test_the_migration_finds_the_types_of_a_log_that_is_there():
 def test_before_its_table_is_made_nothing_is_noted():
     """A data migration may depend on an earlier one of ours, and send commands."""
     row = Row("bank.Account/1", 0, "bank.Account.opened", "{}", "{}", None)
-    types = StoredTypes()
+    types, connection = StoredTypes(), connections[DEFAULT_DB_ALIAS]
     with connection.schema_editor() as editor:
         editor.delete_model(StoredType)
     try:
