@@ -10,6 +10,7 @@ import msgspec
 from .conditions import Condition
 from .definitions import CommandType, EventType
 from .errors import DefinitionError, InvalidMessage
+from .fields import reader_of
 from .keys import Key, key_parameters, own_annotations
 from .left_out import ignored_names
 from .messages import Message
@@ -17,7 +18,7 @@ from .names import app_label_of, refuse_type_name
 from .parameters import Parameter
 from .payload import Payload, build_payload
 from .registry import current_registry
-from .state import BOOKKEEPING, describe_state, of_its_own, with_frozen_state
+from .state import BOOKKEEPING, describe_state, freeze_state, of_its_own
 from .streams import MAX_STREAM_LENGTH
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class AggregateMeta(msgspec.StructMeta):
     ignores: tuple[str, ...]
     _key_parameters: tuple[Parameter, ...]
     _key_names: tuple[str, ...]
+    _keys_of: Callable[[Any], tuple[Any, ...]]
     _key_payload: Payload
     _key_conditions: tuple[Condition, ...]
     _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
@@ -109,7 +111,7 @@ class AggregateMeta(msgspec.StructMeta):
 
     def restored(cls, values: dict[str, Any]) -> Any:
         """Return an aggregate with all its fields as they were; for pickle and deepcopy."""
-        return with_frozen_state(super().__call__(**values))
+        return freeze_state(super().__call__(**values))
 
     def _complete(cls, where: str) -> None:
         if not cls._key_parameters:
@@ -120,6 +122,7 @@ class AggregateMeta(msgspec.StructMeta):
         cls._key_payload = build_payload(
             cls.__name__, cls._key_parameters, Message, where=where, module=cls.__module__
         )
+        cls._keys_of = reader_of(cls._key_names)
         cls._fixed_fields = frozenset((*cls._key_names, *BOOKKEEPING))
         cls._state_fields, cls._state_of, cls._has_loose_defaults = describe_state(cls)
         aggregate = cast("type[Aggregate]", cls)
@@ -188,7 +191,7 @@ class AggregateMeta(msgspec.StructMeta):
         """Return the empty aggregate with the keys of a checked message, or of an aggregate."""
         aggregate = super().__call__(**{name: getattr(keys, name) for name in cls._key_names})
         if cls._has_loose_defaults:
-            return of_its_own(with_frozen_state(aggregate))
+            return of_its_own(freeze_state(aggregate))
         return aggregate
 
     def checked_empty(cls, keys: Message) -> Any:
@@ -199,10 +202,10 @@ class AggregateMeta(msgspec.StructMeta):
                 too long.
         """
         aggregate = cls.empty(keys)
-        for name in cls.key_names():
-            value = getattr(keys, name)
-            if value == "":
-                raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
+        values = cls._keys_of(aggregate)
+        if "" in values:
+            name = cls._key_names[values.index("")]
+            raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
         for condition in cls._key_conditions:
             if not condition.predicate(aggregate):
                 raise InvalidMessage(cls.type_name, condition.field, condition.demand)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 from typing_extensions import Self, dataclass_transform
 
 from .aggregate_type import AggregateMeta
@@ -49,7 +50,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     def stream(self) -> str:
         """Canonical name of the aggregate's stream, e.g. ``bank.Account/12345678``."""
         cls = type(self)
-        return stream_name(cls.type_name, tuple(getattr(self, name) for name in cls.key_names()))
+        return stream_name(cls.type_name, cls._keys_of(self))
 
     @property
     def version(self) -> int:
@@ -109,7 +110,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             if not changes.keys().isdisjoint(keys):
                 raise TypeError(f"{cls.__name__}: key properties never change: {', '.join(keys)}")
             raise TypeError(f"{cls.__name__}: {', '.join(BOOKKEEPING)} follow the events")
-        return msgspec.structs.replace(self, _evolved=True, **changes)
+        return replace(self, _evolved=True, **changes)
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""

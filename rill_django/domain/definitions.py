@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-import msgspec
+from msgspec.structs import replace
 from typing_extensions import Self
 
 from .conditions import check_postconditions, check_preconditions
@@ -17,7 +17,7 @@ from .messages import CommandMessage, EventMessage, Message
 from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
 from .runtime import current, current_or_none
-from .state import with_frozen_state
+from .state import freeze_state
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -55,28 +55,26 @@ class EventType(MessageType, Generic[A, P]):
             TooLarge: there are more new events than one commit may have.
         """
         arguments = self._arguments(message)
-        check_preconditions(self._conditions.required, self.name, aggregate, arguments)
+        required, ensured = self._conditions
+        if required:
+            check_preconditions(required, self.name, aggregate, arguments)
         applied = self._run(aggregate, arguments)
-        self._refuse_misuse(aggregate, applied)
-        check_postconditions(self._conditions.ensured, self.name, applied, arguments)
+        if applied is not aggregate:
+            self._refuse_misuse(aggregate, applied)
+        if ensured:
+            check_postconditions(ensured, self.name, applied, arguments)
         new_events = (*aggregate._new_events, message)
         if len(new_events) >= LOOK_FROM:
             runtime = current_or_none()
             limits = Limits() if runtime is None else runtime.limits
             limits.check_while_made(aggregate.stream, new_events)
-        return with_frozen_state(
-            msgspec.structs.replace(
-                applied,
-                _new_events=new_events,
-                _evolved=aggregate._evolved,
-            )
-        )
+        return freeze_state(replace(applied, _new_events=new_events, _evolved=aggregate._evolved))
 
     def apply_recorded(self, aggregate: A, message: EventMessage) -> A:
         """Return the aggregate with an event applied that happened before. Facts are not checked again."""
         return self._run(aggregate, self._arguments(message))
 
-    def _run(self, aggregate: A, arguments: list[Any]) -> A:
+    def _run(self, aggregate: A, arguments: tuple[Any, ...]) -> A:
         applied = self._call(aggregate, arguments)
         if applied is None:
             return aggregate
@@ -85,11 +83,8 @@ class EventType(MessageType, Generic[A, P]):
         return applied
 
     def _refuse_misuse(self, aggregate: A, applied: A) -> None:
-        if applied is aggregate:
-            return
-        for key in self.keys:
-            if getattr(applied, key) != getattr(aggregate, key):
-                raise self._returned(applied)
+        if self._keys_of(applied) != self._keys_of(aggregate):
+            raise self._returned(applied)
         if applied._new_events is not aggregate._new_events:
             # Read from the log, it would be applied here and once more on its own.
             raise TypeError(

@@ -169,7 +169,7 @@ def frozen(value: Any, leaves: Leaves = _AS_IT_IS, *, ordered: bool = False) -> 
     leaf = leaves.get(kind)
     if leaf is not None:
         return leaf(value)
-    if kind in ATOMS or (kind in _FROZEN and not leaves):
+    if kind in ATOMS or (kind in FROZEN and not leaves):
         return value
     freeze = _CONTAINERS.get(kind)
     if freeze is not None:
@@ -187,7 +187,7 @@ def is_opaque(value: Any) -> bool:
     kind = type(value)
     if kind in ATOMS or isinstance(value, Enum):
         return False
-    if kind in _FROZEN:
+    if kind in FROZEN:
         try:
             return bool(value._is_opaque)
         except AttributeError:  # Nobody has asked before.
@@ -280,7 +280,9 @@ _CONTAINERS: dict[type, Callable[[Any, Leaves, bool], Any]] = {
     FrozenSet: _set,
     OrderedFrozenSet: _frozenset,
 }
-_FROZEN = frozenset((FrozenList, FrozenDict, FrozenSet, OrderedFrozenSet))
+FROZEN = frozenset((FrozenList, FrozenDict, FrozenSet, OrderedFrozenSet))
+"""Types of containers that are frozen, and so is what they hold."""
+
 _fields_of: dict[type, tuple[str, ...] | None] = {}
 
 

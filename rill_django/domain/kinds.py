@@ -88,7 +88,7 @@ class Kind:
             why = _fault(one)
             if why is not None:
                 raise unsupported(where, parameter, why)
-        self.settle = None if _is_exact(inside) else _LEAVES.get(type(self.type), settled)
+        self.settle = None if _is_exact(inside) else _settling(self.type)
         self.freeze = _freezing(self.type, inside)
         self.holds_floats = any(
             isinstance(one, (inspect.FloatType, inspect.AnyType)) for one in inside
@@ -126,6 +126,27 @@ def _inside(kind: Any, seen: set[int] | None = None) -> Iterator[inspect.Type]:
         part = getattr(kind, name)
         for one in part if isinstance(part, tuple) else (part,):
             yield from _inside(one, seen)
+
+
+def _settling(kind: inspect.Type) -> Callable[[Any], Any]:
+    """Return what settles values of a type: `settled`, or what does the same for the types of most fields."""
+    if isinstance(kind, inspect.UnionType) and len(kind.types) == 2:
+        parts = [type(bare(one)) for one in kind.types]
+        leaf = next((_LEAVES[one] for one in parts if one in _LEAVES), None)
+        if leaf is not None and inspect.NoneType in parts:
+            return lambda value: None if value is None else leaf(value)
+    if isinstance(kind, inspect.ListType):
+        item = type(bare(kind.item_type))
+        if item is inspect.StrType:
+            return _settled_texts
+        if item in _EXACT:
+            return FrozenList
+    return _LEAVES.get(type(kind), settled)
+
+
+def _settled_texts(values: list[str]) -> FrozenList:
+    text("".join(values))
+    return FrozenList(values)
 
 
 def _freezing(kind: inspect.Type, inside: Collection[inspect.Type]) -> Callable[[Any], Any] | None:

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from .conditions import Conditions, conditions_of
 from .errors import DefinitionError, InvalidMessage
+from .fields import reader_of
 from .messages import EventMessage, Message
 from .names import refuse_type_name
 from .parameters import Parameter, parameters_of
@@ -48,6 +49,8 @@ class MessageType:
     keys: tuple[str, ...]
     fields: tuple[str, ...]
     payload: Payload
+    _arguments: Callable[[Any], tuple[Any, ...]]
+    _keys_of: Callable[[Any], tuple[Any, ...]]
     _required: tuple[str, ...]
     _keyword_only: int
     _conditions: Conditions
@@ -93,6 +96,8 @@ class MessageType:
         )
         definition.payload.struct.__qualname__ = f"{aggregate.__qualname__}.{self.short_name}"
         definition.payload.struct.definition = definition  # type: ignore[attr-defined]
+        definition._arguments = reader_of(definition.fields)
+        definition._keys_of = reader_of(definition.keys)
         definition._required = tuple(
             one.name for one in parameters if one.default is msgspec.NODEFAULT
         )
@@ -215,10 +220,7 @@ class MessageType:
             values[key] = getattr(aggregate, key)
         return self.payload.convert(self.name, values)
 
-    def _arguments(self, message: Any) -> list[Any]:
-        return [getattr(message, name) for name in self.fields]
-
-    def _call(self, aggregate: Any, arguments: list[Any]) -> Any:
+    def _call(self, aggregate: Any, arguments: tuple[Any, ...]) -> Any:
         if not self._keyword_only:
             return self.function(aggregate, *arguments)
         border = len(arguments) - self._keyword_only

@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from .constraints import Check, separate
 from .errors import DefinitionError, InvalidMessage
@@ -24,6 +25,7 @@ _PATH = re.compile(r" - at (?:`key` in )?`\$?\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"^Object missing required field `(?P<field>.+)`$")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<field>.+)`$")
 _SCALARS = (date, datetime, time, timedelta, Decimal, UUID, bytes)
+_PLAIN = frozenset((type(None), bool, int, float, str, *_SCALARS))
 _MAY_HOLD_FLOATS = frozenset((float, list, tuple, dict))
 _LARGE_FLOAT = re.compile(rb"\de\d")
 
@@ -54,7 +56,9 @@ class Payload:
         self._has_code = any(one.has_code for one in kinds.values())
         self._decoder = msgspec.json.Decoder(struct)
         self.decode: Callable[[bytes], Any] = (
-            self._decode_frozen if self._freeze else self._decoder.decode
+            _frozen_decoder(self._decoder.decode, self._freeze)
+            if self._freeze
+            else self._decoder.decode
         )
 
     def convert(self, type_name: str, values: Mapping[str, Any]) -> Any:
@@ -65,10 +69,12 @@ class Payload:
                 cannot be kept without loss.
         """
         unstorable: InvalidMessage | None = None
-        try:
-            values = plain_values(values, in_one_order=self._needs_json)
-        except (TypeError, ValueError, RecursionError) as error:
-            unstorable = self._unstorable(type_name, values, error)
+        # What is plain already would be copied only, by the call that costs most here.
+        if not _PLAIN.issuperset(map(type, values.values())):
+            try:
+                values = plain_values(values, in_one_order=self._needs_json)
+            except (TypeError, ValueError, RecursionError) as error:
+                unstorable = self._unstorable(type_name, values, error)
         for field, kind in self._decimals:
             value = values.get(field)
             if type(value) in _MAY_HOLD_FLOATS and (lost := lost_digits(kind, value)):
@@ -96,7 +102,7 @@ class Payload:
             except Unstorable as error:
                 raise InvalidMessage(type_name, field + place_in(value), str(error)) from None
             if new is not value:
-                msgspec.structs.force_setattr(message, field, new)
+                force_setattr(message, field, new)
         for field, check in self._checks:
             wrong = check(getattr(message, field))
             if wrong is not None:
@@ -116,7 +122,7 @@ class Payload:
         fields = self.struct.__struct_fields__
         try:
             data = self.encode(message)
-            again = self._decode_frozen(data)
+            again = self.decode(data)
             if not self._has_code or self.encode(again) == data:
                 return again
         except (TypeError, ValueError, RecursionError) as error:
@@ -141,11 +147,19 @@ class Payload:
                 break
         return InvalidMessage(type_name, field, f"cannot be stored as JSON: {error}")
 
-    def _decode_frozen(self, data: bytes) -> Any:
-        message = self._decoder.decode(data)
-        for field, freeze in self._freeze:
-            msgspec.structs.force_setattr(message, field, freeze(getattr(message, field)))
+
+def _frozen_decoder(
+    decode: Callable[[bytes], Any], plan: tuple[tuple[str, Callable[[Any], Any]], ...]
+) -> Callable[[bytes], Any]:
+    """Return what decodes a message and freezes these fields of it. Whole logs come by here."""
+
+    def decode_frozen(data: bytes) -> Any:
+        message = decode(data)
+        for field, freeze in plan:
+            force_setattr(message, field, freeze(getattr(message, field)))
         return message
+
+    return decode_frozen
 
 
 def written_out(data: bytes) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from .frozen import ATOMS, frozen, is_opaque
+from .fields import reader_of
+from .frozen import ATOMS, FROZEN, frozen, is_opaque
 
 if TYPE_CHECKING:
     from .aggregate_type import AggregateMeta
@@ -20,6 +21,9 @@ A = TypeVar("A", bound="Aggregate")
 BOOKKEEPING = ("_version", "_new_events", "_unknown_events", "_evolved")
 """Fields that follow from the events and not from what they say."""
 
+_AS_THEY_ARE = ATOMS | FROZEN
+"""Types of fields that every event finds in order, so that looking at them has to be quick."""
+
 
 def describe_state(
     aggregate: AggregateMeta,
@@ -28,16 +32,7 @@ def describe_state(
     every = msgspec.structs.fields(cast("type[Aggregate]", aggregate))
     fields = [one for one in every if one.name not in aggregate._fixed_fields]
     names = tuple(one.name for one in fields)
-    return names, _reader(names), any(map(_is_loose, fields))
-
-
-def _reader(names: tuple[str, ...]) -> Callable[[Aggregate], tuple[Any, ...]]:
-    if not names:
-        return lambda aggregate: ()
-    read = attrgetter(*names)
-    if len(names) == 1:
-        return lambda aggregate: (read(aggregate),)
-    return read
+    return names, reader_of(names), any(map(_is_loose, fields))
 
 
 def _is_loose(field: msgspec.structs.FieldInfo) -> bool:
@@ -47,22 +42,23 @@ def _is_loose(field: msgspec.structs.FieldInfo) -> bool:
     return default is not field.default or is_opaque(default)
 
 
-def with_frozen_state(aggregate: A) -> A:
-    """Return the aggregate with the containers in its fields frozen; itself if there is nothing to do."""
+def freeze_state(aggregate: A) -> A:
+    """Freeze the containers in the fields of an aggregate that was just made: nobody else has it yet."""
     for value in type(aggregate)._state_of(aggregate):
-        if type(value) not in ATOMS:
-            return _frozen(aggregate)
-    return aggregate  # Nearly always.
+        kind = type(value)
+        if kind in _AS_THEY_ARE or (kind is tuple and ATOMS.issuperset(map(type, value))):
+            continue
+        _freeze(aggregate)
+        break
+    return aggregate
 
 
-def _frozen(aggregate: A) -> A:
-    state = type(aggregate)._state_of(aggregate)
-    changed = {
-        name: after
-        for name, before in zip(type(aggregate)._state_fields, state)  # noqa: B905 - same length
-        if (after := frozen(before)) is not before
-    }
-    return msgspec.structs.replace(aggregate, **changed) if changed else aggregate
+def _freeze(aggregate: Aggregate) -> None:
+    for name in type(aggregate)._state_fields:
+        before = getattr(aggregate, name)
+        after = frozen(before)
+        if after is not before:
+            force_setattr(aggregate, name, after)
 
 
 def of_its_own(aggregate: A) -> A:

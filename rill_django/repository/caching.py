@@ -82,7 +82,8 @@ class CachingRepository(Repository):
     def update(self, aggregate: A) -> A:
         """See `Repository.update`."""
         refuse_uncommitted(aggregate)
-        key = (type(aggregate), aggregate.stream)
+        stream = aggregate.stream
+        key = (type(aggregate), stream)
         with self._lock:
             cached = self._cache.get(key)
             if cached is not None:
@@ -90,7 +91,7 @@ class CachingRepository(Repository):
         if cached is None or cached.aggregate.version < aggregate.version:
             return self._fetch(aggregate)
         known: A = of_its_own(cached.aggregate)
-        stored = self.store.load(aggregate.stream, cached.aggregate.version)
+        stored = self.store.load(stream, cached.aggregate.version)
         if not stored or not _is_same(stored[0], cached.last):
             self.forget(aggregate)
             return self._fetch(aggregate.emptied())

@@ -18,7 +18,7 @@ from rill_django.domain.metadata import current_metadata
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
-from rill_django.domain.state import with_frozen_state
+from rill_django.domain.state import freeze_state
 from rill_django.repository.inline import Inline, Refused
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
 from rill_django.store.read_only import refuse_commit_in_handler
@@ -47,7 +47,7 @@ def replay(aggregate: A, events: Iterable[RecordedEvent]) -> A:
     if unknown:
         names = tuple(dict.fromkeys((*aggregate.unknown_events, *unknown)))
         aggregate = msgspec.structs.replace(aggregate, _unknown_events=names)
-    return with_frozen_state(msgspec.structs.replace(aggregate, _version=version, _evolved=False))
+    return freeze_state(msgspec.structs.replace(aggregate, _version=version, _evolved=False))
 
 
 class Repository:
@@ -108,6 +108,8 @@ class Repository:
             return aggregate
         replayed = replay(aggregate, decode_events(stored, current_registry()))
         # An upcaster may have dropped the last events; their versions count all the same.
+        if replayed.version == stored[-1].version:
+            return replayed
         return msgspec.structs.replace(replayed, _version=stored[-1].version)
 
     def commit(
@@ -207,8 +209,9 @@ class Repository:
     ) -> Append:
         """Encode an aggregate's new events."""
         refuse_evolved(aggregate)
+        stream = aggregate.stream
         if not aggregate.new_events:
-            return Append(aggregate.stream, aggregate.version, ())
+            return Append(stream, aggregate.version, ())
         if aggregate.unknown_events:
             refuse_left_out(aggregate)
         carried = {**current_metadata(), **metadata}
@@ -222,8 +225,8 @@ class Repository:
             )
             for message in aggregate.new_events
         ]
-        self.limits.check(aggregate.stream, events)
-        return Append(aggregate.stream, aggregate.version, events)
+        self.limits.check(stream, events)
+        return Append(stream, aggregate.version, events)
 
     def _ok(self, aggregate: A, stored: Sequence[StoredEvent]) -> Ok[A]:
         """Return the result of a commit, and see to what follows from it."""

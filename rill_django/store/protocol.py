@@ -241,11 +241,16 @@ def refuse_contradictions(appends: Sequence[Append]) -> None:
         InvalidMessage: a ``recorded_at`` or ``occurred_at`` has no time zone.
     """
     reached: dict[str, int | ExpectedVersion] = {}
+    checked = b""
     for append in appends:
         for event in append.events:
-            refuse_naive(event.recorded_at, "recorded_at")
-            if event.recorded_at is None:  # Else it is history, and may be older than this rule.
-                refuse_naive_in(event.metadata)
+            if (
+                event.recorded_at is not None
+            ):  # It is history, whose metadata may be older than this rule.
+                refuse_naive(event.recorded_at, "recorded_at")
+            elif event.metadata is not checked:  # The events of one commit have the same.
+                checked = event.metadata
+                refuse_naive_in(checked)
         before = reached.get(append.stream)
         expected = append.expected_version
         if before is not None and expected not in (before, ExpectedVersion.ANY):

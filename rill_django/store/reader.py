@@ -138,11 +138,13 @@ class Reader:
                 msgspec.structs.replace(wanted, limit=size, max_bytes=size_in_bytes)
             )
             yield from page
-            in_bytes = bytes_of(page)
-            if len(page) < size and in_bytes < size_in_bytes:
-                return
+            # A full page is followed by another one anyhow: its bytes count only if there is an end to them.
+            if wanted.max_bytes is not None or len(page) < size:
+                in_bytes = bytes_of(page)
+                if len(page) < size and in_bytes < size_in_bytes:
+                    return
+                left_bytes -= in_bytes if wanted.max_bytes is not None else 0
             left -= len(page)
-            left_bytes -= in_bytes
             wanted = _beyond(wanted, page[-1])
 
     def __iter__(self) -> Iterator[RecordedEvent]:
