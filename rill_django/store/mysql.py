@@ -83,9 +83,14 @@ class MySQL(Dialect):
             return None
         cursor.execute("SELECT UTC_TIMESTAMP(6)")
         now = self.utc(cursor.fetchone()[0])
+        now_text = utc_text(now)
         for some in _parts(rows):
             places = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
-            values = [it for row in some for it in (*row[:5], utc_text(row.recorded_at or now))]
+            values = [
+                it
+                for row in some
+                for it in (*row[:5], utc_text(row.recorded_at) if row.recorded_at else now_text)
+            ]
             cursor.execute(_APPEND + places, values)
         until = utc_text(now + timedelta(seconds=QUEUE_SECONDS))
         cursor.execute(_QUEUE, (msgspec.json.encode(list(expected.items())).decode(), until))

@@ -15,6 +15,7 @@ import pytest
 from rill_django import Aggregate, DefinitionError, InvalidMessage, event, key
 from rill_django.domain.codec import encode_event
 from rill_django.domain.frozen import frozen
+from rill_django.domain.kinds import Kind
 from rill_django.domain.storable import (
     DECIMAL_DIGITS,
     INTEGER_DIGITS,
@@ -468,3 +469,36 @@ def test_what_is_frozen_already_is_looked_into(wrap):
     with pytest.raises(Unstorable, match="finite"):
         settled(value)
     assert place_in(value) in ("[0]", "[...]")
+
+
+def outcome_of(settle: Any, value: Any) -> str:
+    try:
+        made = settle(value)
+    except Unstorable as error:
+        return f"refused: {error}"
+    return f"{type(made)} {made!r}"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "values"),
+    [
+        (str | None, [None, "a", "é", "a\0", "\ud800"]),
+        (int | None, [None, 3, 10**INTEGER_DIGITS]),
+        (float | None, [None, 1.5, -0.0, float("nan")]),
+        (Decimal | None, [None, Decimal(1), Decimal("NaN")]),
+        (
+            datetime | None,
+            [None, datetime(2020, 1, 1, fold=1), datetime(2020, 7, 1, tzinfo=AMSTERDAM)],
+        ),
+        (list[str], [[], ["a", "é"], ["a", "b\0"], ["\ud83d", "\ude00"]]),
+        (list[date], [[], [date(2020, 1, 1)]]),
+    ],
+)
+def test_what_is_planned_for_a_type_does_what_looking_at_each_value_does(
+    annotation: Any, values: list[Any]
+) -> None:
+    planned = Kind(annotation, "field", "here").settle
+    assert planned not in (None, settled)
+    assert [outcome_of(planned, one) for one in values] == [
+        outcome_of(settled, one) for one in values
+    ]
