@@ -298,6 +298,21 @@ def test_it_begins_anew_when_something_has_changed(customers):
     assert contents() == before
 
 
+def test_the_next_rebuild_need_not_wait_for_the_server_to_notice(monkeypatch):
+    """A connection that was closed may hold its locks for a while, when the machine is busy."""
+    first, second = (place_for(named("bank.Balances"), "beside") for _ in range(2))
+    assert first.claim()
+    guard = first._guard
+    monkeypatch.setattr(guard, "close", lambda: None)
+    first.release()
+    try:
+        assert second.claim()
+        second.release()
+    finally:
+        monkeypatch.undo()
+        guard.close()
+
+
 def test_the_second_of_two_says_so(customers):
     append_history(2, 1)
     with Rebuild(place_for(customers, "beside")) as first:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 from django.conf import settings as django_settings
@@ -22,6 +22,7 @@ from rill_django.projections.lanes import Lane
 from rill_django.projections.mending import retry
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
+from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.turns import Together, Turn
 from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.store.orm import DjangoEventStore
@@ -302,6 +303,30 @@ def test_rebuilds_stop_in_the_middle_of_a_batch(kind, way, monkeypatch):
         stops_at = 10**9
         run()
         assert applied() == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["rows", "free"])
+def test_a_rebuild_reads_as_much_as_there_is_time_for(kind, clock, monkeypatch):
+    """However little of the next batch still fits into a turn: pages of single events would take for ever."""
+
+    def work():
+        clock.now += next(takes)
+
+    reads = []
+
+    def read(store, projection, position, head, size):
+        found = read_readable(store, projection, position, head, size)
+        reads.append(len(found.events))
+        return found
+
+    append_history(800, 0)
+    # A second is over in the midst of events of 0.3 s, and there is time for many of the others.
+    takes = cycle([0.3, *[0.01] * 39])
+    monkeypatch.setattr("rill_django.projections.rebuilding.steps.read_readable", read)
+    with isolated_projections():
+        assert rebuild(made(kind, work)()) == 800
+    assert len(reads) < 50, reads
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ Where somebody is told of every change of the live tables, rows are copied in pl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 
 from django.db import DatabaseError, connections, transaction
@@ -122,6 +122,9 @@ class PostgreSQLPlace(Place):
     def release(self) -> None:
         """See `Place.release`."""
         if self._guard is not None:
+            # The server takes its time to notice that a connection was closed.
+            with suppress(DatabaseError):
+                self._guard.rollback()
             self._guard.close()
             self._guard = None
 

@@ -246,12 +246,9 @@ class Rebuild:
         return read_readable(self._store, self.projection, position, head, self._pace.events)
 
     def _apply(self, batch: Batch, head: int) -> None:
-        last = batch
-
         def read(position: int) -> Batch:
-            nonlocal last
-            last = self._read(position, head)
-            return last
+            self._pace.grow()  # There was time for all of the last one.
+            return self._read(position, head)
 
         turn = Turn(self._seconds, self._stop)
         with self._applying() as session, transaction.atomic(using=self._place.using):
@@ -266,9 +263,10 @@ class Rebuild:
             )
             move(position, seen_at(self._store, position))
         self.position = position
-        if position < last.end:
-            self._pace.cut(sum((one.position or 0) <= position for one in last.events))
-        else:
+        # What follows in the same turn may end anywhere in it, which says nothing of how much fits.
+        if position < batch.end:
+            self._pace.cut(sum((one.position or 0) <= position for one in batch.events))
+        elif not self._reads_on:
             self._pace.grow()
 
     @contextmanager
