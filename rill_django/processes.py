@@ -8,11 +8,12 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import queue
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
@@ -91,14 +92,19 @@ def in_processes(
     )
     left = iter(parts)
     waiting: dict[Future[R], P] = {}
+    # Not `concurrent.futures.wait`: an interrupt in it may leave the futures locked, and whoever has to
+    # be told that they are done waits for ever.
+    ready: queue.SimpleQueue[Future[R]] = queue.SimpleQueue()
     try:
         while True:
             with _no_interrupts_inherited():
                 for part in islice(left, workers * PARTS_AHEAD - len(waiting)):
-                    waiting[executor.submit(_perform, work, part)] = part
+                    future = executor.submit(_perform, work, part)
+                    waiting[future] = part
+                    future.add_done_callback(ready.put)
             if not waiting:
                 break
-            done, _ = wait(waiting, LOOK_EVERY_SECONDS, FIRST_COMPLETED)
+            done = _taken(ready, LOOK_EVERY_SECONDS)
             while not values.empty():
                 told(values.get())
             if stop is not None and stop.is_set():
@@ -110,6 +116,16 @@ def in_processes(
         ours.close()
         executor.shutdown(cancel_futures=True)
         lifeline.close()
+
+
+def _taken(ready: queue.SimpleQueue[R], seconds: float) -> list[R]:
+    """Return all that is in the queue, and wait so long for the first."""
+    taken: list[R] = []
+    with suppress(queue.Empty):
+        taken.append(ready.get(timeout=seconds))
+        while True:
+            taken.append(ready.get_nowait())
+    return taken
 
 
 @contextmanager

@@ -106,6 +106,43 @@ tell = lambda pid: print(pid, flush=True)
 list(in_processes(getattr(parts, sys.argv[1]), range(2), 2, told=tell))
 """
 
+# Stops at every line of the main thread, as a signal might, while it waits for its processes.
+_AT_EVERY_LINE = """
+from rill_django import processes
+from tests import parts
+
+class Pool(processes.ProcessPoolExecutor):
+    futures = []
+    def submit(self, *arguments):
+        self.futures.append(super().submit(*arguments))
+        return self.futures[-1]
+
+processes.ProcessPoolExecutor = Pool
+at_work, lines = set(), iter(range(300))
+
+def look(frame, event, argument):
+    if any(future._condition._is_owned() for future in Pool.futures):
+        print("locked at", frame.f_code.co_qualname, frame.f_lineno, flush=True)
+        os._exit(1)
+    if event == "line" and next(lines, None) is None:
+        sys.settrace(None)
+        raise KeyboardInterrupt
+    return look
+
+def tell(pid):
+    at_work.add(pid)
+    if len(at_work) == 2:
+        frame = sys._getframe()
+        while frame := frame.f_back:
+            frame.f_trace = look
+        sys.settrace(look)
+
+try:
+    list(processes.in_processes(parts.until_asked, range(2), 2, told=tell))
+except KeyboardInterrupt:
+    print("interrupted", next(lines, "after all lines"))
+"""
+
 # Who is told of the progress never comes back, so that all processes wait for more to do.
 _VERIFICATION = """
 import time
@@ -159,6 +196,11 @@ def test_a_signal_to_all_of_them_ends_all_of_them_quietly(number):
     finally:
         starter.kill()
     assert "Process SpawnProcess" not in said
+
+
+def test_wherever_an_interrupt_comes_it_leaves_nothing_locked_that_their_results_wait_for():
+    said, _ = program(_AT_EVERY_LINE).communicate(timeout=60)
+    assert said == "interrupted after all lines\n"
 
 
 def test_ctrl_c_while_they_start_is_the_starters_alone():
