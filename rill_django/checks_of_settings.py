@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from rill_django.conf import mistakes_in
@@ -32,3 +32,19 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
         hint = "Until this is mended, the API answers nobody."
         return [Error(str(error), hint=hint, id="rill.E015")]
     return []
+
+
+@register(Tags.security, deploy=True)
+def check_flush(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """``rill.W009``, of ``check --deploy``: the settings let anybody with a shell empty the log."""
+    given = getattr(settings, "RILL", {})
+    if not isinstance(given, Mapping) or given.get("ALLOW_FLUSH") is not True:
+        return []
+    return [
+        Warning(
+            'RILL["ALLOW_FLUSH"] is True: flush, and migrations that are taken back, empty a log that has '
+            "events, and ask nobody.",
+            hint="Set it for the one run that is to empty the log, and take it out again.",
+            id="rill.W009",
+        )
+    ]

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import Client
 from rest_framework.permissions import IsAdminUser, IsAuthenticated
 
-from rill_django.checks_of_settings import check_settings
+from rill_django.checks_of_settings import check_flush, check_settings
 
 PATHS = (
     "/api/",
@@ -117,3 +118,19 @@ def test_a_process_says_so_too(tmp_path, given, said):
     )
     assert done.returncode == 1
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("given", [{}, [], {"ALLOW_FLUSH": False}, {"ALLOW_FLUSH": None}])
+def test_a_log_that_nobody_may_empty_is_fit_for_production(settings, given):
+    settings.RILL = given
+    assert check_flush(None) == []
+
+
+def test_a_log_that_may_be_emptied_is_warned_of_before_a_deployment(settings):
+    settings.RILL = {"ALLOW_FLUSH": True}
+    assert "rill.W009" not in {one.id for one in run_checks()}
+    (warning,) = (
+        one for one in run_checks(include_deployment_checks=True) if one.id == "rill.W009"
+    )
+    assert "flush" in warning.msg
+    assert "take it out again" in warning.hint
