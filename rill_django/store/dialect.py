@@ -19,7 +19,7 @@ from rill_django.store.guards import POSITIONS as POSITIONS
 from rill_django.store.guards import UNSEQUENCED as UNSEQUENCED
 from rill_django.store.guards import Guards
 from rill_django.store.moments import utc_text
-from rill_django.store.pages import PLACE_IN_ROW, Read, up_to_bytes, with_long_texts
+from rill_django.store.pages import PLACE_IN_ROW, Read, read_up_to_bytes, with_long_texts
 from rill_django.store.protocol import WAITING_COUNTED_AT_MOST, Waiting
 from rill_django.store.selection import Selection
 
@@ -300,7 +300,7 @@ class Dialect:
         if selection.max_bytes is None:
             rows: Iterable[Read] = cursor.fetchall()
         elif self.is_short is None:
-            rows = up_to_bytes(cursor, selection.max_bytes)
+            rows = read_up_to_bytes(cursor.fetchmany, selection.max_bytes)
         else:
             rows = with_long_texts(
                 cursor.fetchall(), partial(self._texts, cursor, selection), selection.max_bytes

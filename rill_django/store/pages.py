@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from operator import add, itemgetter
 from typing import Any
 
 from rill_django.domain.records import StoredEvent
 
 PAGE_BYTES = 4_000_000
 """Most bytes of payloads and metadata in a page, but for its last event. Decoded, they take far more."""
+
+MOST_AT_ONCE = 16
+"""Rows that are read at once from a database that reads them as they are asked for: each may be long."""
 
 FEW = 4
 """Long texts that are asked for at first, when nothing is known of how long they are."""
@@ -23,6 +28,7 @@ PLACE_IN_ROW = {False: 2, True: 1}
 """Where a `Read` has what it is found by: in a stream its version, else its position."""
 
 _DATA, _METADATA = 4, 5
+_DATA_OF, _METADATA_OF = itemgetter(_DATA), itemgetter(_METADATA)
 
 
 def bytes_of(events: Iterable[StoredEvent]) -> int:
@@ -30,14 +36,35 @@ def bytes_of(events: Iterable[StoredEvent]) -> int:
     return sum([len(one.data) + len(one.metadata) for one in events])
 
 
-def up_to_bytes(rows: Iterable[Read], max_bytes: int) -> Iterator[Read]:
-    """Yield rows up to the one with which so many bytes are reached, and read none behind it."""
-    read = 0
-    for row in rows:
-        yield row
-        read += len(row[_DATA]) + len(row[_METADATA])
-        if read >= max_bytes:
-            return
+def up_to_bytes(rows: Sequence[Read], max_bytes: int) -> Sequence[Read]:
+    """Return rows up to the one with which so many bytes are reached."""
+    lengths = _lengths(rows)
+    if sum(lengths) < max_bytes:
+        return rows
+    reached = (index for index, read in enumerate(accumulate(lengths), 1) if read >= max_bytes)
+    return rows[: next(reached)]
+
+
+def read_up_to_bytes(fetch: Callable[[int], Sequence[Read]], max_bytes: int) -> list[Read]:
+    """Read rows up to the one with which so many bytes are reached, and few behind it.
+
+    Args:
+        fetch: reads so many of the next rows.
+    """
+    found: list[Read] = []
+    read, number, longest = 0, FEW, 1
+    while read < max_bytes and (rows := fetch(number)):
+        some = up_to_bytes(rows, max_bytes - read)
+        lengths = _lengths(some)
+        read += sum(lengths)
+        found += some
+        longest = max(longest, *lengths)
+        number = max(1, min((max_bytes - read) // longest, MOST_AT_ONCE))
+    return found
+
+
+def _lengths(rows: Sequence[Read]) -> list[int]:
+    return list(map(add, map(len, map(_DATA_OF, rows)), map(len, map(_METADATA_OF, rows))))
 
 
 def with_long_texts(
@@ -52,7 +79,18 @@ def with_long_texts(
         texts_of: reads payloads and metadata of some rows.
         max_bytes: see `EventStore.fetch`.
     """
-    return up_to_bytes(_filled(rows, texts_of, max_bytes), max_bytes)
+    if None not in map(_DATA_OF, rows) and None not in map(_METADATA_OF, rows):
+        return up_to_bytes(rows, max_bytes)
+    return _until_bytes(_filled(rows, texts_of, max_bytes), max_bytes)
+
+
+def _until_bytes(rows: Iterable[Read], max_bytes: int) -> Iterator[Read]:
+    read = 0
+    for row in rows:
+        yield row
+        read += len(row[_DATA]) + len(row[_METADATA])
+        if read >= max_bytes:
+            return
 
 
 def _filled(

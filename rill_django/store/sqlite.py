@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
@@ -31,6 +31,8 @@ ROWS_PER_STATEMENT = 5_000
 """Six values each, and SQLite takes 32,766 in one statement."""
 
 _INSERT = f"INSERT INTO {EVENTS} (stream, version, type, data, metadata, recorded_at)"
+
+_IF_IT_IS_AT = f"WHERE coalesce((SELECT max(version) FROM {EVENTS} WHERE stream = %s), -1) = %s"
 
 _IF_ALL_ARE_AT = f"""
 WHERE NOT EXISTS (
@@ -73,10 +75,10 @@ class SQLite(Dialect):
             (*row[:5], utc_text(row.recorded_at) if row.recorded_at else now_text) for row in rows
         ]
         first, rest = values[:ROWS_PER_STATEMENT], values[ROWS_PER_STATEMENT:]
-        expected = msgspec.json.encode(expected_versions(rows)).decode()
+        condition, expected = _condition(expected_versions(rows))
         cursor.execute(
-            f"{_INSERT} SELECT * FROM (VALUES {_places(first)}) {_IF_ALL_ARE_AT}",
-            (*_flat(first), expected),
+            f"{_INSERT} SELECT * FROM (VALUES {_places(first)}) {condition}",
+            (*_flat(first), *expected),
         )
         if cursor.rowcount != len(first):
             return None
@@ -124,6 +126,13 @@ class SQLite(Dialect):
     def is_lost_race(self, error: IntegrityError) -> bool:
         """Never: the statement that checks the version holds the only write lock."""
         return False
+
+
+def _condition(expected: Mapping[str, int]) -> tuple[str, Sequence[Any]]:
+    """Return the condition that streams are at these versions, in the leanest form, with its parameters."""
+    if len(expected) == 1:
+        return _IF_IT_IS_AT, next(iter(expected.items()))
+    return _IF_ALL_ARE_AT, (msgspec.json.encode(expected).decode(),)
 
 
 def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:

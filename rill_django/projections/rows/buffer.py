@@ -118,6 +118,7 @@ class RowBuffer(Session):
         if read is None:
             return 0
         self._prepare()
+        asking, handle = self._asking, self._handle
         done = 0
         for some in self._sizes.slices(read):
             self._load(set(chain.from_iterable(read[some])).difference(self._entries))
@@ -126,10 +127,10 @@ class RowBuffer(Session):
                     self._forget_some()
                     return done
                 for key in keys:
-                    if self._handle(event, key):
+                    if handle(event, key):
                         self._begin_anew(keys)
                 done += 1
-                if self._asking.needs_single and done < len(events):
+                if asking.needs_single and done < len(events):
                     return done
             self._sizes.note_events(events[some])
             self._forget_some()
@@ -228,10 +229,10 @@ class RowBuffer(Session):
             self._load_unsure()
             entry = self._entries.get(key)
         is_new = entry is None or entry.row is None
-        if self._suspects and entry is None and key in self._suspects:
-            self._refuse_alike(event, key)
         others: Collection[str] = ()
         if entry is None or entry.row is None:
+            if entry is None and key in self._suspects:
+                self._refuse_alike(event, key)
             row = self._instances.new(key)
             before = self._instances.new_values(key)
         else:
