@@ -42,6 +42,15 @@ class Later(Generic[A]):
         return self._made
 
 
+def _refuse_truth(result: object) -> TypeError:
+    # A rejection would be true like any other value: the mistake is seen only once something is refused.
+    return TypeError(
+        f"{type(result).__name__} is neither true nor false, as no result is. Look at it with match: case "
+        "Ok(aggregate=…), case Rejected(reason=…), case Conflict(); ask isinstance(result, Ok); or take "
+        "result.unwrap(), which gives the aggregate and raises for the others."
+    )
+
+
 class _Answered(Generic[A]):
     """A frozen value with an aggregate."""
 
@@ -72,6 +81,9 @@ class _Answered(Generic[A]):
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"immutable type: {type(self).__name__!r}")
+
+    def __bool__(self) -> NoReturn:
+        raise _refuse_truth(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -172,6 +184,9 @@ class Conflict(msgspec.Struct, frozen=True):
     stream: str
     expected_version: int
     actual_version: int
+
+    def __bool__(self) -> NoReturn:
+        raise _refuse_truth(self)
 
     def unwrap(self) -> NoReturn:
         """Raise `ConflictError`."""

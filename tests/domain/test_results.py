@@ -36,6 +36,32 @@ class TestResultsInAMatchStatement:
         assert described(Conflict("tests.Account/1", 1, 2)) == "now at 2"
 
 
+class TestTruth:
+    """A rejection would be true like any other value."""
+
+    RESULTS = (Ok(Account("1")), Account("1").reject("no"), Conflict("tests.Account/1", 1, 2))
+
+    @pytest.mark.parametrize("result", RESULTS)
+    @pytest.mark.parametrize(
+        "tested",
+        [bool, lambda it: it or None, lambda it: not it, lambda it: any([it]), lambda it: 1 if it else 0],
+    )
+    def test_no_result_is_true_or_false(self, result, tested):
+        with pytest.raises(TypeError) as refused:
+            tested(result)
+        assert str(refused.value) == (
+            f"{type(result).__name__} is neither true nor false, as no result is. Look at it with match: "
+            "case Ok(aggregate=…), case Rejected(reason=…), case Conflict(); ask isinstance(result, Ok); or "
+            "take result.unwrap(), which gives the aggregate and raises for the others."
+        )
+
+    def test_so_the_mistake_is_seen_as_soon_as_a_command_is_rejected(self):
+        account = Account("1").opened("Ann").deposited(Decimal(5))
+        assert account.withdraw(Decimal(1))  # An aggregate is a value like others, and true.
+        with pytest.raises(TypeError, match="Rejected is neither true nor false"):
+            bool(account.withdraw(Decimal(10)))
+
+
 class TestValues:
     RESULTS = (
         Ok(Account("1"), ("event",)),
