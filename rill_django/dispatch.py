@@ -13,14 +13,12 @@ import msgspec
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.codec import decode_events
-from rill_django.domain.errors import InvalidMessage
-from rill_django.domain.frozen import frozen
 from rill_django.domain.limits import Limits
 from rill_django.domain.messages import CommandMessage, EventMessage
 from rill_django.domain.registry import current_registry
+from rill_django.domain.remembered import Remembered
 from rill_django.domain.results import Conflict, Later, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
-from rill_django.domain.storable import Unstorable, place_in, settled
 from rill_django.repository import Repository, replay
 from rill_django.store.answers import refuse_unusable_key
 from rill_django.store.pauses import pause_after
@@ -135,7 +133,11 @@ class Dispatcher(Runtime):
                 result = self._carry_out(message, expected_version, lost)
                 if isinstance(result, Conflict):
                     raise _NoAnswer(result)
-                answers.answer(key, msgspec.json.encode(_remember(result)))
+                remembered = Remembered.of(result)
+                answers.answer(key, remembered.encoded())
+                # What the first one is told is what all others will be.
+                if isinstance(result, Rejected):
+                    return remembered.rejection(result.aggregate)
                 return result
         except _NoAnswer as no_answer:
             return no_answer.conflict
@@ -155,7 +157,7 @@ class Dispatcher(Runtime):
 
     def _repeat(self, message: CommandMessage, answer: bytes) -> Result[Any]:
         """Return the result that a command had the first time."""
-        known = msgspec.json.decode(answer, type=_Answer)
+        known = Remembered.decoded(answer)
         empty = message.definition.aggregate.empty(message)
         events = self.repository.store.read().stream(empty.stream)
 
@@ -167,7 +169,7 @@ class Dispatcher(Runtime):
 
         later = Later(empty.stream, known.version, aggregate)
         if known.reason is not None:
-            return Rejected(known.reason, frozen(known.data), later, is_repetition=True)
+            return known.rejection(later, is_repetition=True)
         own = events.from_version(known.version + 1 - known.events).limit(known.events).stored()
         told = (msgspec.structs.replace(one, position=None) for one in own)  # As the first time.
         events_then = tuple(decode_events(told, current_registry()))
@@ -181,35 +183,8 @@ class _NoAnswer(Exception):
         self.conflict = conflict
 
 
-class _Answer(msgspec.Struct, omit_defaults=True):
-    """What is remembered of a result: where its events are, or the refusal.
-
-    Attributes:
-        version: of the aggregate that the result holds.
-        events: how many of the last ones are the result's own.
-        reason, data: of a rejection; the data as plain JSON values.
-    """
-
-    version: int
-    events: int = 0
-    reason: str | None = None
-    data: dict[str, Any] = {}
-
-
-def _remember(result: Ok[Any] | Rejected) -> _Answer:
-    if isinstance(result, Ok):
-        versions = {event.version for event in result.events}
-        return _Answer(result.aggregate.version, len(versions))
-    for name, value in result.data.items():
-        try:
-            settled(value)
-        except Unstorable as error:
-            raise InvalidMessage("rejection", name + place_in(value), str(error)) from None
-    data = msgspec.to_builtins(dict(result.data), enc_hook=str)
-    return _Answer(result.aggregate.version, reason=result.reason, data=data)
-
-
 def _digest(message: CommandMessage) -> str:
     """Return what two commands have in common if and only if they are the same."""
     name = message.definition.name.encode()
-    return sha256(name + b"\0" + msgspec.json.encode(message.to_dict(), order="sorted")).hexdigest()
+    values = msgspec.to_builtins(message, str_keys=True)
+    return sha256(name + b"\0" + msgspec.json.encode(values, order="sorted")).hexdigest()

@@ -86,9 +86,20 @@ def plain(value: Any) -> Any:
         return dict(value.data)
     if isinstance(value, Message):
         return value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    return msgspec.to_builtins(value, enc_hook=str)
+    return _with_text_keys(msgspec.to_builtins(value, enc_hook=_dict_or_text))
+
+
+def _dict_or_text(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Return plain values whose dicts have no keys that JSON would not take."""
+    if isinstance(value, dict):
+        return {str(name): _with_text_keys(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(one) for one in value]
+    return value
 
 
 def event_body(event: RecordedEvent) -> dict[str, Any]:

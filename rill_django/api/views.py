@@ -111,9 +111,13 @@ class CommandView(RillView):
             )
         except BadParameter as error:
             return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
-        except IdempotencyKeyReused as error:
+        except IdempotencyKeyReused:
+            sent = _sent_key(request)
             return problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "Idempotency key used before", str(error)
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "Idempotency key used before",
+                str(IdempotencyKeyReused(sent)),
+                idempotency_key=sent,
             )
         except InvalidMessage as error:
             if error.message_type not in (type, definition.aggregate.type_name):
@@ -149,8 +153,17 @@ def _expected_version(request: Request) -> int | None:
     return int(tag["version"])
 
 
+def _sent_key(request: Request) -> str:
+    """Return the key as the client has written it; nothing: there is none."""
+    key = str(request.headers.get("Idempotency-Key", "")).strip()
+    try:
+        return key.encode("latin-1").decode()  # Servers take the bytes of a header for Latin-1.
+    except UnicodeError:
+        return key
+
+
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key", "").strip()
+    key = _sent_key(request)
     if len(key) > MAX_KEY_LENGTH:
         raise BadParameter(f"Idempotency-Key must have at most {MAX_KEY_LENGTH} characters")
     # Keys are chosen by clients: one of them must not be able to ask for another's answers.

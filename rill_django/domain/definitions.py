@@ -133,7 +133,9 @@ class CommandType(MessageType, Generic[A, P]):
         check_preconditions(self._conditions.required, self.name, aggregate, arguments)
         decision = self._call(aggregate, arguments)
         if isinstance(decision, Rejected):
-            return decision
+            # Whatever was tried in between, or by others, is not what refuses.
+            is_own = decision._aggregate is aggregate
+            return decision if is_own else Rejected(decision.reason, decision.data, aggregate)
         if type(decision) is not type(aggregate) or decision.stream != aggregate.stream:
             raise TypeError(
                 f"The command method {self.name} has to return its own aggregate or a rejection; it "

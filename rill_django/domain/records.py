@@ -137,6 +137,20 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
             fields = ", ".join(self.message.__struct_fields__) or "no fields"
             raise AttributeError(f"event {self.type} has no {name!r}; it has {fields}") from None
 
+    def __eq__(self, other: object) -> bool:
+        # Not the text that is stored: each database has its own way to write JSON.
+        if not isinstance(other, RecordedEvent):
+            return NotImplemented
+        return (
+            (self.identity, self.position, self.type, self.recorded_at, self.upcast_index)
+            == (other.identity, other.position, other.type, other.recorded_at, other.upcast_index)
+            and self.message == other.message
+            and self.metadata == other.metadata
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.upcast_index))
+
     def __reduce__(self) -> Any:
         return _recorded, tuple(getattr(self, name) for name in RecordedEvent.__struct_fields__)
 

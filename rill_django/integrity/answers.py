@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import msgspec
-
+from rill_django.domain.remembered import Remembered
+from rill_django.domain.typed_json import decode_typed
 from rill_django.integrity.findings import Damage, Findings
 from rill_django.integrity.reading import connection_of, is_trouble_of_the_database, read
 from rill_django.store.orm import DjangoEventStore
@@ -19,15 +19,6 @@ AT_ONCE = 200
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _COLUMNS = ("command", "answer", "expires_at")
-
-
-class _Answer(msgspec.Struct):
-    """What every answer has."""
-
-    version: int
-
-
-_decoder = msgspec.json.Decoder(_Answer)
 
 
 def check_answers(store: DjangoEventStore, findings: Findings) -> None:
@@ -74,7 +65,8 @@ def _fault_of_answer(answer: Any) -> str | None:
     if not isinstance(answer, (bytes, bytearray, memoryview)):
         return f"its answer cannot be read: it is {repr(answer)[:100]}"
     try:
-        _decoder.decode(bytes(answer))
+        known = Remembered.decoded(bytes(answer))
+        decode_typed(known.data)
     except (ValueError, RecursionError) as error:
         return f"its answer cannot be read: {error}"
     return None
