@@ -113,17 +113,21 @@ def _decode_unknown(data: bytes) -> UnknownEvent:
     return UnknownEvent(data=frozen(_object.decode(data), ordered=True))
 
 
+def upcast_event(event: StoredEvent, registry: Registry) -> list[RawEvent]:
+    """Return what the upcasters make of a stored event, as plain JSON values."""
+    raw = RawEvent(
+        type=event.type,
+        data=_exact.decode(event.data),
+        metadata=decode_metadata(event.metadata),
+        stream=event.stream,
+        version=event.version,
+    )
+    return apply_upcasters(raw, registry.upcasters)
+
+
 def _decode_upcast(event: StoredEvent, registry: Registry) -> Iterator[RecordedEvent]:
     try:
-        raw = RawEvent(
-            type=event.type,
-            data=_exact.decode(event.data),
-            metadata=decode_metadata(event.metadata),
-            stream=event.stream,
-            version=event.version,
-        )
-        upcasted = apply_upcasters(raw, registry.upcasters)
-        for index, one in enumerate(upcasted):
+        for index, one in enumerate(upcast_event(event, registry)):
             definition = registry.events.get(one.type)
             message: Any = (
                 UnknownEvent(data=frozen(one.data, ordered=True))

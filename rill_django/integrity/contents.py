@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from rill_django.domain.codec import decode_events
+from rill_django.domain.codec import decode_events, upcast_event
 from rill_django.domain.errors import InvalidMessage, UnreadableEvent
 from rill_django.domain.records import RecordedEvent, StoredEvent, UnknownEvent
 from rill_django.domain.registry import Registry
 from rill_django.domain.streams import stream_name
 from rill_django.domain.times import moment_of, refuse_naive_in
-from rill_django.integrity.findings import Damage, Findings
+from rill_django.integrity.findings import Damage, Findings, LostField, shown
 from rill_django.integrity.kinds import Unknown, unknown_of_event
+from rill_django.integrity.lost_fields import is_field_passed_over, lost_fields
 from rill_django.integrity.names import fault_of_stream, fault_of_type
 
 _object = msgspec.json.Decoder(dict)
@@ -78,7 +79,8 @@ class ContentCheck:
         at = event.position or 0
         identity = f"{event.stream}@{event.version}"
         what = f"{self._place(at)}, {identity} ({event.type}): {reason}"
-        self._findings.note(Damage.UNREADABLE, at, what)
+        kind = Damage.UNREADABLE if _is_object(event.data) else Damage.PAYLOAD
+        self._findings.note(kind, at, what)
 
     def _with_sound_metadata(self, event: StoredEvent) -> StoredEvent:
         for kind, fault in (
@@ -105,8 +107,11 @@ class ContentCheck:
         is_unknown = isinstance(message, UnknownEvent)
         if is_unknown or category not in self._registry.aggregates:
             self._check_unknown(recorded, category)
-        if self._is_strict and not is_unknown:
-            self._check_values(recorded)
+        if not is_unknown:
+            if self._is_strict:
+                self._check_values(recorded)
+            else:  # An import takes along what nobody knows yet.
+                self._check_fields(recorded, category)
         # An upcaster may move an event to another type, or give its keys another form; then the
         # stream still has the old name, rightly.
         if is_unknown or recorded.type != event.type or event.type in self._renewed:
@@ -116,6 +121,18 @@ class ContentCheck:
         own = _stream_of(aggregate.type_name, *keys)
         if own != event.stream:
             self._note(Damage.WRONG_STREAM, event, f"{event.type} belongs to {own}")
+
+    def _check_fields(self, recorded: RecordedEvent, category: str) -> None:
+        event = recorded.stored
+        if self._registry.has_upcasters_for(event.type):
+            data = upcast_event(event, self._registry)[recorded.upcast_index].data
+        else:
+            data = _object.decode(event.data)
+        for field in lost_fields(data, recorded.message):
+            if not is_field_passed_over(recorded.type, category, field, self._registry):
+                at = event.position or 0
+                first = (at, f"{self._place(at)}, {event.identity}")
+                self._findings.note_lost_field(LostField(recorded.type, shown(field), 1, first))
 
     def _check_time(self, event: StoredEvent) -> None:
         try:
@@ -151,6 +168,14 @@ class ContentCheck:
 
     def _place(self, number: int) -> str:
         return f"{self._kind_of_place} {number:,}"
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        _object.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 # Events of one stream are often near each other. Typed, since 1 and True are equal.

@@ -7,9 +7,20 @@ from typing import Any
 
 import msgspec
 
+from rill_django.integrity.lost_fields import cure_of_lost_field
+
+
+class Verdict(Enum):
+    """What a verification comes to; of two, the worse one."""
+
+    WHOLE = "whole"
+    UNREADABLE = "unreadable"
+    """Nothing is wrong with the log, but today's code cannot read all of it."""
+    DAMAGED = "damaged"
+
 
 class Damage(Enum):
-    """Kinds of damage, and what each means."""
+    """Kinds of what is wrong, and what each means."""
 
     HOLE = "position-missing"
     LOST_EVENT = "event-missing"
@@ -27,6 +38,7 @@ class Damage(Enum):
     STREAM = "stream-name"
     TYPE = "type-name"
     ROW = "unreadable-row"
+    PAYLOAD = "payload"
     UNREADABLE = "unreadable-event"
     METADATA = "metadata"
     WRONG_STREAM = "wrong-stream"
@@ -39,6 +51,11 @@ class Damage(Enum):
     def meaning(self) -> str:
         """What it means, in words."""
         return _MEANINGS[self]
+
+    @property
+    def is_of_code(self) -> bool:
+        """Whether it is no damage of the log: another code would read it."""
+        return self in (Damage.UNKNOWN_AGGREGATE, Damage.UNKNOWN_TYPE, Damage.UNREADABLE)
 
 
 _MEANINGS = {
@@ -58,6 +75,7 @@ _MEANINGS = {
     Damage.STREAM: "a stream's name is not canonical",
     Damage.TYPE: "a type's name is not one that the log can hold",
     Damage.ROW: "a row of the table of events cannot be read",
+    Damage.PAYLOAD: "an event's payload is no JSON object",
     Damage.UNREADABLE: "an event cannot be read by today's code",
     Damage.METADATA: "metadata are not as they must be",
     Damage.WRONG_STREAM: "an event is in a stream that is not its own",
@@ -102,6 +120,42 @@ class Finding(msgspec.Struct):
         self.examples = sorted({*self.examples, *examples})[:EXAMPLES]
 
 
+class LostField(msgspec.Struct):
+    """A field that stored events have, and that no code knows.
+
+    Attributes:
+        type: type of the events, after upcasting.
+        field: its name in the payload, e.g. ``owner`` or ``address.street``.
+        count: number of events.
+        first: the first one, for comparing and in words.
+    """
+
+    type: str
+    field: str
+    count: int
+    first: tuple[int, str]
+
+    @property
+    def cure(self) -> str:
+        """What to do, in words."""
+        return cure_of_lost_field(self.type, self.field)
+
+    def add(self, other: LostField) -> None:
+        """Add what was found elsewhere."""
+        self.count += other.count
+        self.first = min(self.first, other.first)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "type": self.type,
+            "field": self.field,
+            "count": self.count,
+            "first": self.first[1],
+            "cure": self.cure,
+        }
+
+
 class Findings(msgspec.Struct):
     """The result of checking a part of the log, or all of it.
 
@@ -111,7 +165,8 @@ class Findings(msgspec.Struct):
         waiting: events that wait for their positions, which is no damage.
         unknown_types: number of events whose type today's code does not know, by type.
         passed_over: the same, of types that somebody has said to pass over, which is no damage.
-        damage: by kind.
+        lost_fields: what stored events have beside the fields of their types, by type and name.
+        damage: what else is wrong, by kind.
     """
 
     events: int = 0
@@ -119,12 +174,20 @@ class Findings(msgspec.Struct):
     waiting: int = 0
     unknown_types: dict[str, int] = msgspec.field(default_factory=dict)
     passed_over: dict[str, int] = msgspec.field(default_factory=dict)
+    lost_fields: dict[tuple[str, str], LostField] = msgspec.field(default_factory=dict)
     damage: dict[Damage, Finding] = msgspec.field(default_factory=dict)
 
     @property
+    def verdict(self) -> Verdict:
+        """What all of it comes to."""
+        if any(not kind.is_of_code for kind in self.damage):
+            return Verdict.DAMAGED
+        return Verdict.UNREADABLE if self.damage or self.lost_fields else Verdict.WHOLE
+
+    @property
     def is_whole(self) -> bool:
-        """Whether there is no damage."""
-        return not self.damage
+        """Whether nothing is wrong."""
+        return self.verdict is Verdict.WHOLE
 
     def note(self, kind: Damage, at: int, what: str, count: int = 1) -> None:
         """Add damage; ``what`` is said of it if it is among the first of its kind."""
@@ -147,6 +210,17 @@ class Findings(msgspec.Struct):
         """Count events of a type that today's code does not know, and need not."""
         _count(self.passed_over, type, count)
 
+    def note_lost_field(self, found: LostField) -> None:
+        """Add a field that no code knows."""
+        key = (found.type, found.field)
+        if key not in self.lost_fields and len(self.lost_fields) >= TYPES_AT_MOST:
+            key = (OTHER_TYPES, OTHER_TYPES)
+            found = msgspec.structs.replace(found, type=OTHER_TYPES, field=OTHER_TYPES)
+        if key in self.lost_fields:
+            self.lost_fields[key].add(found)
+        else:
+            self.lost_fields[key] = found
+
     def add(self, other: Findings) -> None:
         """Add what was found in another part of the log."""
         self.events += other.events
@@ -156,32 +230,45 @@ class Findings(msgspec.Struct):
             self.note_unknown(type, count)
         for type, count in other.passed_over.items():
             self.note_passed_over(type, count)
+        for lost in other.lost_fields.values():
+            self.note_lost_field(lost)
         for kind, found in other.damage.items():
             self._add(kind, found.count, found.examples)
 
     def in_order(self) -> list[tuple[Damage, Finding]]:
-        """Return the damage in the order of the kinds."""
+        """Return what is wrong in the order of the kinds."""
         return [(kind, self.damage[kind]) for kind in Damage if kind in self.damage]
+
+    def lost_in_order(self) -> list[LostField]:
+        """Return the fields that no code knows, in the order of their names."""
+        return [found for _key, found in sorted(self.lost_fields.items())]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain JSON values."""
         return {
+            "verdict": self.verdict.value,
             "whole": self.is_whole,
             "events": self.events,
             "streams": self.streams,
             "waiting": self.waiting,
             "unknown_types": dict(sorted(self.unknown_types.items())),
             "passed_over": dict(sorted(self.passed_over.items())),
-            "damage": [
-                {
-                    "kind": kind.value,
-                    "meaning": kind.meaning,
-                    "count": found.count,
-                    "examples": [what for _at, what in found.examples],
-                }
-                for kind, found in self.in_order()
-            ],
+            "damage": self._listed(is_of_code=False),
+            "unreadable": self._listed(is_of_code=True),
+            "unknown_fields": [found.to_dict() for found in self.lost_in_order()],
         }
+
+    def _listed(self, *, is_of_code: bool) -> list[dict[str, Any]]:
+        return [
+            {
+                "kind": kind.value,
+                "meaning": kind.meaning,
+                "count": found.count,
+                "examples": [what for _at, what in found.examples],
+            }
+            for kind, found in self.in_order()
+            if kind.is_of_code is is_of_code
+        ]
 
 
 def shown(text: str) -> str:

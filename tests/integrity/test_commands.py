@@ -78,6 +78,31 @@ def test_verify_lists_unknown_types_and_damage():
     assert failed.returncode == 1
 
 
+def test_verify_tells_what_today_s_code_cannot_read_from_damage():
+    small_log(accounts=1)
+    insert("bank.Account/9", 0, data='{"number": "9"}')
+    insert("bank.Account/8", 0, data='{"number": "8", "owner": "Ann", "phone": "1"}')
+    out, failed = verify()
+    assert out == (
+        "5 events in 3 streams were read.\n"
+        "unknown-field: 1 × bank.Account.opened has 'phone', which no code knows\n"
+        "  first at position 5, bank.Account/8@0. If 'phone' was renamed, write an "
+        "@upcast('bank.Account.opened') that gives its value the new name. If it is to be left out, write "
+        "one that drops it, or name it in its aggregate, ignores = ('bank.Account.opened.phone',), or in "
+        "RILL['UNKNOWN_EVENTS'].\n"
+        "unreadable-event: 1 × an event cannot be read by today's code\n"
+        "  position 4, bank.Account/9@0 (bank.Account.opened): Object missing required field `owner`\n"
+    )
+    assert "The log is not damaged, but today's code leaves parts of it out" in str(failed)
+    assert failed.returncode == 3
+    report, _ = verify(format="json")
+    assert json.loads(report)["verdict"] == "unreadable"
+    insert("bank.Account/7", 0, data="[]")
+    _, failed = verify()
+    assert "The log is damaged" in str(failed)
+    assert failed.returncode == 1
+
+
 @TAMPERS
 def test_verify_as_json():
     small_log(accounts=1)

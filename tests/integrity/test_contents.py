@@ -9,7 +9,7 @@ import pytest
 from rill_django import Aggregate, RawEvent, event, key, upcast
 from rill_django.domain.records import StoredEvent
 from rill_django.integrity.contents import ContentCheck
-from rill_django.integrity.findings import Damage, Findings
+from rill_django.integrity.findings import Damage, Findings, Verdict
 from rill_django.integrity.names import fault_of_stream
 from rill_django.testing import isolated_registry
 from tests.integrity.logs import NOON
@@ -61,9 +61,12 @@ def test_events_that_cannot_be_read_are_named_and_the_others_read_all_the_same(r
         stored(4, "bank.Account/2", GOOD),
     )
     assert findings.events == 4
-    count, first = damage(findings)[Damage.UNREADABLE]
-    assert count == 2
+    count, first = damage(findings)[Damage.PAYLOAD]
+    assert count == 1
     assert first.startswith("position 1, bank.Account/1@0 (bank.Account.opened): Expected `object`")
+    count, first = damage(findings)[Damage.UNREADABLE]
+    assert count == 1
+    assert first.startswith("position 3, bank.Account/1@2 (bank.Account.opened): Object missing")
     # The one behind them was read, too.
     assert damage(findings)[Damage.WRONG_STREAM] == (
         1,
@@ -167,7 +170,9 @@ def test_no_payload_ends_the_check(registry, data, type):
         stored(2, "bank.Account/2", GOOD),
     )
     assert findings.events == 2
-    assert damage(findings)[Damage.UNREADABLE][0] == 1
+    (kind,) = findings.damage.keys() - {Damage.WRONG_STREAM, Damage.UNKNOWN_TYPE}
+    assert kind is Damage.PAYLOAD
+    assert findings.damage[kind].count == 1
     assert Damage.WRONG_STREAM in findings.damage
 
 
@@ -179,7 +184,7 @@ def test_names_of_types_that_the_log_cannot_hold(registry, type):
 
 def test_an_unknown_event_still_has_to_be_an_object(registry):
     findings = check(registry, stored(1, "shop.Cart/1", b"7", type="shop.Cart.filled"))
-    assert list(findings.damage) == [Damage.UNREADABLE]
+    assert list(findings.damage) == [Damage.PAYLOAD]
 
 
 def test_metadata_have_to_be_an_object_and_the_rest_is_checked_all_the_same(registry):
@@ -322,6 +327,7 @@ def test_findings_of_parts_add_up_and_the_first_stays_the_first():
     early.note_unknown("a", 2)
     late.add(early)
     assert late.to_dict() == {
+        "verdict": "damaged",
         "whole": False,
         "events": 5,
         "streams": 1,
@@ -342,7 +348,32 @@ def test_findings_of_parts_add_up_and_the_first_stays_the_first():
                 "examples": ["position 8"],
             },
         ],
+        "unreadable": [],
+        "unknown_fields": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verdict"),
+    [
+        ([], Verdict.WHOLE),
+        ([Damage.UNREADABLE], Verdict.UNREADABLE),
+        ([Damage.UNKNOWN_TYPE, Damage.UNKNOWN_AGGREGATE], Verdict.UNREADABLE),
+        ([Damage.PAYLOAD], Verdict.DAMAGED),
+        ([Damage.UNREADABLE, Damage.HOLE], Verdict.DAMAGED),
+    ],
+)
+def test_of_damage_and_what_today_s_code_cannot_read_the_worse_counts(kinds, verdict):
+    findings = Findings()
+    for kind in kinds:
+        findings.note(kind, 1, "what")
+    assert findings.verdict is verdict
+    found = findings.to_dict()
+    assert found["verdict"] == verdict.value
+    assert [one["kind"] for one in found["damage"] + found["unreadable"]] == [
+        kind.value
+        for kind in sorted(kinds, key=lambda kind: (kind.is_of_code, list(Damage).index(kind)))
+    ]
 
 
 def test_every_kind_of_damage_has_a_meaning():

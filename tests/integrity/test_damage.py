@@ -77,7 +77,7 @@ def test_positions_below_one(position):
 
 def test_what_is_positioned_below_one_is_read_all_the_same():
     insert_position(insert_event("bank.Account/9", 0, data="[]"), -5)
-    assert set(damage()) == {Damage.BELOW_ONE, Damage.UNREADABLE}
+    assert set(damage()) == {Damage.BELOW_ONE, Damage.PAYLOAD}
 
 
 @on_postgresql
@@ -145,7 +145,7 @@ def test_wrong_values_in_columns(columns, kind, said):
     insert("bank.Account/9", 0, data="[]")  # It does not hide what is behind it.
     found = damage()
     assert said in found[kind][1]
-    assert found[Damage.UNREADABLE][0] == 1
+    assert found[Damage.PAYLOAD][0] == 1
     assert Damage.CHECK not in found
 
 
@@ -169,9 +169,9 @@ def test_wrong_texts(column, text):
         found = damage()
     finally:
         sql("PRAGMA ignore_check_constraints = OFF")
-    assert found.keys() & {Damage.ROW, Damage.UNREADABLE, Damage.METADATA}
+    assert found.keys() & {Damage.ROW, Damage.PAYLOAD, Damage.METADATA}
     assert any("bank.Account/9" in first for _count, first in found.values()) or (
-        found[Damage.UNREADABLE][0] == 2
+        found[Damage.PAYLOAD][0] == 2
     )
 
 
@@ -198,7 +198,7 @@ def test_times_that_python_has_not(time):
     insert("bank.Account/9", 0, data="[]")
     found = damage()
     assert "recorded_at" in found[Damage.ROW][1]
-    assert found[Damage.UNREADABLE][0] == 1
+    assert found[Damage.PAYLOAD][0] == 1
 
 
 @on_mysql
@@ -213,7 +213,7 @@ def test_a_time_of_zeros():
         sql("SET SESSION sql_mode = %s", mode)
     found = damage()
     assert "recorded_at" in found[Damage.ROW][1]
-    assert found[Damage.UNREADABLE][0] == 1
+    assert found[Damage.PAYLOAD][0] == 1
 
 
 @on_mysql
@@ -228,7 +228,7 @@ def test_texts_that_are_no_json(text):
     finally:
         sql("SET SESSION check_constraint_checks = 1")
     found = damage()
-    assert found[Damage.UNREADABLE][0] == 1
+    assert found[Damage.PAYLOAD][0] == 1
     assert found[Damage.METADATA][0] == 1
 
 
@@ -353,7 +353,7 @@ def test_bytes_that_are_no_text_hide_nothing_else(table, column, kind):
     finally:
         sql("PRAGMA ignore_check_constraints = OFF")
     assert kind in found
-    assert {Damage.UNREADABLE, Damage.CHECKPOINT} <= found.keys()
+    assert {Damage.PAYLOAD, Damage.CHECKPOINT} <= found.keys()
     assert Damage.CHECK not in found
 
 
@@ -471,7 +471,7 @@ def test_the_report_is_short_and_counts_everything(workers):
         call_command("verify_events", workers=workers, stdout=out, stderr=StringIO())
     lines = out.getvalue().splitlines()
     assert len(lines) < 30
-    assert any(line.startswith("unreadable-event: 30 ×") for line in lines)
+    assert any(line.startswith("payload: 30 ×") for line in lines)
     assert any(line.startswith("version-gap: 30 ×") for line in lines)
     assert any(line.startswith(f"position-missing: {LAST_POSITION - 40:,} ×") for line in lines)
     assert "  … and 25 more" in lines
@@ -486,4 +486,4 @@ def test_a_check_that_fails_is_told_and_the_others_go_on(monkeypatch):
     insert("bank.Account/9", 0, data="[]")
     found = damage()
     assert found[Damage.CHECK] == (1, "order: ZeroDivisionError: oh")
-    assert Damage.UNREADABLE in found
+    assert Damage.PAYLOAD in found

@@ -84,8 +84,11 @@ def test_a_log_goes_through_a_pipe_into_another_database_and_is_the_same_there(o
         assert there.stdout.decode() == expected
 
     checked = run("verify_events", "--workers", 2, "--format", "json", url=other)
-    assert checked.returncode == 0, checked.stderr.decode()
-    assert json.loads(checked.stdout)["events"] == 22
+    assert checked.returncode == 3, checked.stderr.decode()
+    report = json.loads(checked.stdout)
+    assert report["events"] == 22
+    assert report["damage"] == report["unreadable"] == []
+    assert [one["field"] for one in report["unknown_fields"]] == ["a", "z"]
 
 
 def test_of_an_export_that_was_cut_nothing_is_stored(other):

@@ -50,6 +50,7 @@ def only(kind, findings=None, also=()):
 
 def test_an_empty_log_is_whole():
     assert found().to_dict() == {
+        "verdict": "whole",
         "whole": True,
         "events": 0,
         "streams": 0,
@@ -57,6 +58,8 @@ def test_an_empty_log_is_whole():
         "unknown_types": {},
         "passed_over": {},
         "damage": [],
+        "unreadable": [],
+        "unknown_fields": [],
     }
 
 
@@ -189,7 +192,7 @@ def test_events_in_another_order_than_their_versions():
     ("columns", "kind", "text"),
     [
         ({"data": '{"number": "9"}'}, Damage.UNREADABLE, "missing required field `owner`"),
-        ({"data": "[1]"}, Damage.UNREADABLE, "Expected `object`, got `array`"),
+        ({"data": "[1]"}, Damage.PAYLOAD, "Expected `object`, got `array`"),
         ({"metadata": "[]"}, Damage.METADATA, "Expected `object`, got `array`"),
         (
             {"data": '{"number": "8", "owner": "Ann"}'},
@@ -257,7 +260,7 @@ def test_several_processes_find_the_same():
         Damage.HOLE,
         Damage.UNPLACED,
         Damage.VERSIONS,
-        Damage.UNREADABLE,
+        Damage.PAYLOAD,
     }
 
 

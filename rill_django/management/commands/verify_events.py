@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rill_django.integrity.findings import Findings
+from rill_django.integrity.findings import Findings, Verdict
 from rill_django.integrity.verification import verify
 from rill_django.management.arguments import positive_integer
 from rill_django.management.progress import Progress
@@ -18,13 +18,17 @@ from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import SequencerHeld
 
+UNREADABLE = 3
+"""Exit code if only today's code is to blame; 2 is that of wrong arguments."""
+
 
 class Command(Interruptible, BaseCommand):
     """A shell round `verify`."""
 
     help = (
         "Reads the whole log of events and proves that nothing is missing, everything is in order, and "
-        "today's code can read it. Others may write meanwhile. Exit code 1: there is damage."
+        "today's code can read it. Others may write meanwhile. Exit code 1: the log is damaged, or could "
+        "not be verified; 3: it is not, but today's code cannot read all of it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -62,10 +66,17 @@ class Command(Interruptible, BaseCommand):
             self.stdout.write(json.dumps(findings.to_dict(), indent=2, ensure_ascii=False))
         else:
             self._report(findings)
-        if not findings.is_whole:
+        if findings.verdict is Verdict.DAMAGED:
             raise CommandError(
                 "The log is damaged. Stop writing to it, keep a copy as it is, and compare it with a "
                 "backup; docs/integrity.md says what each kind of damage means."
+            )
+        if findings.verdict is Verdict.UNREADABLE:
+            raise CommandError(
+                "The log is not damaged, but today's code leaves parts of it out. Do not release it so: "
+                "give new fields a default, old names to what was renamed, or write upcasters; "
+                "docs/integrity.md says what each kind means.",
+                returncode=UNREADABLE,
             )
 
     def _report(self, findings: Findings) -> None:
@@ -75,6 +86,10 @@ class Command(Interruptible, BaseCommand):
         )
         self._list_types("types that today's code does not know", findings.unknown_types)
         self._list_types("types that are passed over", findings.passed_over)
+        for lost in findings.lost_in_order():
+            title = f"unknown-field: {lost.count:,} × {lost.type} has {lost.field!r}, which no code knows"
+            self.stdout.write(self.style.ERROR(title))
+            self.stdout.write(f"  first at {lost.first[1]}. {lost.cure}")
         for kind, found in findings.in_order():
             self.stdout.write(self.style.ERROR(f"{kind.value}: {found.count:,} × {kind.meaning}"))
             for _at, example in found.examples:
