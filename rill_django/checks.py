@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.checks_of_references import check_references_of, check_references_to
+from rill_django.checks_of_sqlite import check_sqlite
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.inline.violations import declared_names
 from rill_django.projections.projection import Projection
@@ -28,7 +29,7 @@ READ_COMMITTED = "READ COMMITTED"
 def check_database(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """``rill.E001``: the database cannot hold the log. Warnings: see the functions below."""
+    """``rill.E001``: the database cannot hold the log. Warnings: see `check_sqlite`, and below."""
     using = DjangoEventStore().using
     connection = connections[using]
     try:
@@ -38,22 +39,7 @@ def check_database(
             return []  # That is `check_log_driver`'s.
         hint = "Route the models of rill_django to another database."
         return [Error(str(error), hint=hint, id="rill.E001")]
-    return [*_check_sqlite(connection), *_check_other_database(using)]
-
-
-def _check_sqlite(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
-    """``rill.W001``: SQLite is set up to fail where it could wait."""
-    options = connection.settings_dict.get("OPTIONS", {})
-    if connection.vendor != "sqlite" or options.get("transaction_mode") == "IMMEDIATE":
-        return []
-    return [
-        Warning(
-            "SQLite begins transactions without the write lock, so that two at once may fail with "
-            "'database is locked' instead of waiting for each other.",
-            hint="Set OPTIONS['transaction_mode'] = 'IMMEDIATE' for this database.",
-            id="rill.W001",
-        )
-    ]
+    return [*check_sqlite(connection), *_check_other_database(using)]
 
 
 def _check_other_database(using: str) -> list[CheckMessage]:

@@ -67,12 +67,6 @@ def test_the_old_driver_where_a_projection_is_kept(monkeypatch):
     assert check_log_driver(None) == []
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="about SQLite")
-def test_sqlite_that_does_not_take_the_write_lock_at_once(monkeypatch):
-    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
-    assert ids(check_database(None)) == ["rill.W001"]
-
-
 def test_models_in_several_databases(settings):
     with isolated_projections():
 

@@ -365,6 +365,15 @@ def test_the_library_works_without_the_framework():
     assert done.returncode == 0, done.stderr
 
 
+def test_without_the_framework_its_urls_say_what_to_install():
+    code = "import sys; sys.modules['rest_framework'] = None\nimport rill_django.api.urls\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith(
+        "ImproperlyConfigured: rill_django.api needs Django REST framework: "
+        "pip install 'rill-django[api]', and add 'rest_framework' to INSTALLED_APPS.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("event", "cure"),
     [
