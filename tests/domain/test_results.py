@@ -44,7 +44,13 @@ class TestTruth:
     @pytest.mark.parametrize("result", RESULTS)
     @pytest.mark.parametrize(
         "tested",
-        [bool, lambda it: it or None, lambda it: not it, lambda it: any([it]), lambda it: 1 if it else 0],
+        [
+            bool,
+            lambda it: it or None,
+            lambda it: not it,
+            lambda it: any([it]),
+            lambda it: 1 if it else 0,
+        ],
     )
     def test_no_result_is_true_or_false(self, result, tested):
         with pytest.raises(TypeError) as refused:
