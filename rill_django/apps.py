@@ -34,6 +34,7 @@ class RillConfig(AppConfig):
             checks_of_the_log,
         )
         from rill_django.domain import left_out, runtime
+        from rill_django.store import questions
 
         emptying.remember_names()
         pre_migrate.connect(
@@ -41,6 +42,7 @@ class RillConfig(AppConfig):
         )
         left_out.set_passed_over(is_passed_over)
         runtime.set_default(_project_dispatcher())
+        questions.refuse_in_commands()
         autodiscover_modules("domain", "upcasters", "projections", "triggers")
 
 

@@ -22,7 +22,7 @@ from rill_django.domain.runtime import Runtime, use
 from rill_django.repository import Repository, replay
 from rill_django.store.answers import refuse_unusable_key
 from rill_django.store.pauses import pause_after
-from rill_django.store.read_only import refuse_commit_in_handler
+from rill_django.store.read_only import refuse_commit
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -93,8 +93,9 @@ class Dispatcher(Runtime):
             IdempotencyKeyReused: the key was used for another command.
             ValueError: the idempotency key is empty, too long, or has characters that cannot be stored.
             CommitInHandler: a projection's handlers are at work, which only derive rows.
+            CommitInCommand: a command decides, or an event method runs.
         """
-        refuse_commit_in_handler()
+        refuse_commit()
         if idempotency_key is not None:
             refuse_unusable_key(idempotency_key)
         with use(self):  # What the command reads comes from the same place.

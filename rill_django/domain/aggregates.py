@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from typing_extensions import Self, dataclass_transform
 
 from .aggregate_type import AggregateMeta
+from .deciding import note_rejection, outside
 from .definitions import EventType
 from .frozen import frozen
 from .keys import key
@@ -92,7 +93,9 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         Raises:
             InvalidMessage: a key has the wrong type.
         """
-        return current().update(cls(*keys, **named_keys))
+        empty = cls(*keys, **named_keys)
+        with outside():
+            return current().update(empty)
 
     def emptied(self) -> Self:
         """Return the aggregate as it is before its first event: its key properties only."""
@@ -114,6 +117,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""
+        note_rejection(reason)
         return Rejected(reason, frozen(data), self)
 
     def read(self, other: type[A], /, *keys: Any, **named_keys: Any) -> A:

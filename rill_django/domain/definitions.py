@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from typing_extensions import Self
 
 from .conditions import check_postconditions, check_preconditions
+from .deciding import deciding, lost_rejection
 from .left_out import refuse_left_out
 from .limits import LOOK_FROM, Limits
 from .message_types import RESERVED, MessageType
@@ -41,10 +42,13 @@ class EventType(MessageType, Generic[A, P]):
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None or isinstance(instance, Message):
             return self
-        return MethodType(self._apply_new, instance)
+        return MethodType(self._called, instance)
 
-    def _apply_new(self, aggregate: A, /, *args: Any, **kwargs: Any) -> A:
-        return self.apply_new(aggregate, self._fresh_message(aggregate, args, kwargs))
+    def _calling(self) -> Callable[..., Any]:
+        def apply_new(aggregate: A, /, *args: Any, **kwargs: Any) -> A:
+            return self.apply_new(aggregate, self._fresh_message(aggregate, args, kwargs))
+
+        return apply_new
 
     def apply_new(self, aggregate: A, message: EventMessage) -> A:
         """Return the aggregate with the message applied as a new, uncommitted event.
@@ -56,13 +60,18 @@ class EventType(MessageType, Generic[A, P]):
         """
         arguments = self._arguments(message)
         required, ensured = self._conditions
-        if required:
-            check_preconditions(required, self.name, aggregate, arguments)
-        applied = self._run(aggregate, arguments)
-        if applied is not aggregate:
-            self._refuse_misuse(aggregate, applied)
-        if ensured:
-            check_postconditions(ensured, self.name, applied, arguments)
+        alone = deciding.set(self) if deciding.get() is None else None
+        try:
+            if required:
+                check_preconditions(required, self.name, aggregate, arguments)
+            applied = self._run(aggregate, arguments)
+            if applied is not aggregate:
+                self._refuse_misuse(aggregate, applied)
+            if ensured:
+                check_postconditions(ensured, self.name, applied, arguments)
+        finally:
+            if alone is not None:
+                deciding.reset(alone)
         new_events = (*aggregate._new_events, message)
         if len(new_events) >= LOOK_FROM:
             runtime = current_or_none()
@@ -114,10 +123,13 @@ class CommandType(MessageType, Generic[A, P]):
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None or isinstance(instance, Message):
             return self
-        return MethodType(self._decide, instance)
+        return MethodType(self._called, instance)
 
-    def _decide(self, aggregate: A, /, *args: Any, **kwargs: Any) -> A | Rejected:
-        return self.decide(aggregate, self._fresh_message(aggregate, args, kwargs))
+    def _calling(self) -> Callable[..., Any]:
+        def decide(aggregate: A, /, *args: Any, **kwargs: Any) -> A | Rejected:
+            return self.decide(aggregate, self._fresh_message(aggregate, args, kwargs))
+
+        return decide
 
     def decide(self, aggregate: A, message: CommandMessage) -> A | Rejected:
         """Let the aggregate decide about a message: new events, or a rejection.
@@ -125,18 +137,36 @@ class CommandType(MessageType, Generic[A, P]):
         Raises:
             InvalidMessage: a precondition does not hold.
             PostconditionFailed: a postcondition does not hold.
+            TypeError: the method returns neither its own aggregate nor a rejection, or goes on after one.
+            CommitInCommand, QueryInCommand: the method commits events, or asks the database.
             UnknownEvents: the aggregate's stream holds events that no code knows.
         """
         if aggregate._unknown_events:
             refuse_left_out(aggregate)
         arguments = self._arguments(message)
-        check_preconditions(self._conditions.required, self.name, aggregate, arguments)
-        decision = self._call(aggregate, arguments)
-        if isinstance(decision, Rejected):
-            # Whatever was tried in between, or by others, is not what refuses.
-            is_own = decision._aggregate is aggregate
-            return decision if is_own else Rejected(decision.reason, decision.data, aggregate)
-        if type(decision) is not type(aggregate) or decision.stream != aggregate.stream:
+        required, ensured = self._conditions
+        token = deciding.set(self)
+        try:
+            if required:
+                check_preconditions(required, self.name, aggregate, arguments)
+            decision: A | Rejected = self._call(aggregate, arguments)
+            if isinstance(decision, Rejected):
+                # Whatever was tried in between, or by others, is not what refuses.
+                is_own = decision._aggregate is aggregate
+                return decision if is_own else Rejected(decision.reason, decision.data, aggregate)
+            if deciding.get() is not self:
+                raise lost_rejection(self)
+            self._refuse_misuse(aggregate, decision)
+            if ensured:
+                check_postconditions(ensured, self.name, decision, arguments)
+        finally:
+            deciding.reset(token)
+        return decision
+
+    def _refuse_misuse(self, aggregate: A, decision: A) -> None:
+        if type(decision) is not type(aggregate) or (
+            decision is not aggregate and self._keys_of(decision) != self._keys_of(aggregate)
+        ):
             raise TypeError(
                 f"The command method {self.name} has to return its own aggregate or a rejection; it "
                 f"returned {decision!r}. Write: return self.<event>(…), self.reject(…) or self."
@@ -146,8 +176,6 @@ class CommandType(MessageType, Generic[A, P]):
                 f"The command method {self.name} changed its aggregate by evolve. What no event says is "
                 "gone after a reload: evolve in an event method, and return self.<event>(…)."
             )
-        check_postconditions(self._conditions.ensured, self.name, decision, arguments)
-        return decision
 
     def transact(
         self,

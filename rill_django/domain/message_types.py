@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,8 @@ class MessageType:
     _required: tuple[str, ...]
     _keyword_only: int
     _conditions: Conditions
+    _called: Callable[..., Any]
+    """What a call on an aggregate calls, with the aggregate first."""
 
     def __init__(self, function: Callable[..., Any], given_name: str | None) -> None:
         if not isinstance(function, FunctionType):
@@ -103,7 +106,12 @@ class MessageType:
         )
         definition._keyword_only = self.function.__code__.co_kwonlyargcount
         definition._conditions = conditions_of(self.function)
+        definition._called = update_wrapper(definition._calling(), self.function)
         return definition
+
+    def _calling(self) -> Callable[..., Any]:
+        """Return a function of an aggregate and arguments: quicker to call than a method of this object."""
+        raise NotImplementedError
 
     def _refuse_names(
         self, parameters: tuple[Parameter, ...], keys: tuple[Parameter, ...], where: str

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .deciding import outside
 from .errors import NoRuntime
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None)
 
 def get_all(aggregates: Iterable[A]) -> list[A]:
     """Fetch many aggregates at once: ``get_all(Account(number) for number in numbers)``."""
-    return current().get_all(aggregates)
+    empty = list(aggregates)
+    with outside():
+        return current().get_all(empty)
 
 
 def commit_all(

@@ -21,7 +21,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.state import freeze_state
 from rill_django.repository.inline import Inline, Refused
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
-from rill_django.store.read_only import refuse_commit_in_handler
+from rill_django.store.read_only import refuse_commit
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -128,8 +128,9 @@ class Repository:
         Raises:
             UnknownEvents: the stream holds events that no code knows.
             CommitInHandler: a projection's handlers are at work, which only derive rows.
+            CommitInCommand: a command decides, or an event method runs.
         """
-        refuse_commit_in_handler()
+        refuse_commit()
         if isinstance(decision, Rejected):
             return decision
         append = self._append(decision, metadata or {}, None)
@@ -166,8 +167,9 @@ class Repository:
             RejectedError: a constraint of an inline projection rejects one of them. Nothing is stored.
             ValueError: an aggregate is there twice.
             CommitInHandler: a projection's handlers are at work, which only derive rows.
+            CommitInCommand: a command decides, or an event method runs.
         """
-        refuse_commit_in_handler()
+        refuse_commit()
         decided = list(decisions)
         accepted = [one for one in decided if not isinstance(one, Rejected)]
         appends = [self._append(one, metadata or {}, occurred_at) for one in accepted]

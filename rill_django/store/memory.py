@@ -20,7 +20,7 @@ from rill_django.store.protocol import (
     WrongExpectedVersion,
     refuse_contradictions,
 )
-from rill_django.store.read_only import refuse_commit_in_handler
+from rill_django.store.read_only import refuse_commit
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection, digest_of
 from rill_django.store.subscription import Subscription
@@ -50,7 +50,7 @@ class MemoryEventStore:
 
     def append_all(self, appends: Sequence[Append]) -> Sequence[Sequence[StoredEvent]]:
         """See `EventStore.append_all`."""
-        refuse_commit_in_handler()
+        refuse_commit()
         refuse_contradictions(appends)
         with self._lock:
             seen: set[str] = set()

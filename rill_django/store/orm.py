@@ -40,7 +40,7 @@ from rill_django.store.protocol import (
     WrongExpectedVersion,
     refuse_contradictions,
 )
-from rill_django.store.read_only import refuse_commit_in_handler
+from rill_django.store.read_only import refuse_commit
 from rill_django.store.reader import Reader
 from rill_django.store.selection import Selection
 from rill_django.store.sequencer import Sequencer
@@ -119,7 +119,7 @@ class DjangoEventStore:
             within: called with the stored events, in the transaction that appends them; what it raises
                 undoes the append. Called again if a deadlock makes the append begin anew.
         """
-        refuse_commit_in_handler()
+        refuse_commit()
         refuse_contradictions(appends)
         failures = 0
         while True:

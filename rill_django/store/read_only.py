@@ -1,13 +1,14 @@
-"""While a projection's handlers run, events can be read, and none can be committed.
+"""While a projection's handlers run, or a command decides, events can be read, and none can be committed.
 
-Handlers derive rows from events, and are called again for all of them by a rebuild. What they committed
-would be committed again each time.
+Handlers derive rows from events, and are called again for all of them by a rebuild; commands are tried again.
+What they committed would be committed again each time.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
 
+from rill_django.domain.deciding import refuse_commit_in_command
 from rill_django.domain.errors import RillError
 
 _projection: ContextVar[str] = ContextVar("rill_projection_at_work", default="")
@@ -44,7 +45,12 @@ def end_read_only(token: Token[str]) -> None:
     _projection.reset(token)
 
 
-def refuse_commit_in_handler() -> None:
-    """Raise `CommitInHandler` if a projection's handlers are at work in this thread or task."""
+def refuse_commit() -> None:
+    """Raise an error if a projection's handlers are at work in this thread or task, or a command is.
+
+    Raises:
+        CommitInHandler, CommitInCommand: they are.
+    """
     if projection := _projection.get():
         raise CommitInHandler(projection)
+    refuse_commit_in_command()
