@@ -4,23 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.db import connection
 
-from tests.docs.pages import ROOT, Block, number_of_python_blocks, python_blocks
+from tests.docs.pages import ROOT, Block, all_blocks, number_of_python_blocks, python_blocks
 
-# As `manage.py shell` does with what it gets; but an error names the page and the line.
+# Run by `manage.py shell`; an error names the page and its line.
 RUN = """
-import sys
-namespace = {"__name__": "__main__"}
-for number, name in enumerate(sys.argv[1:]):
-    code = open(name).read()
-    exec(compile(code, name, "exec"), namespace)
-"""
+from pathlib import Path
 
+namespace = {{"__name__": "__main__"}}
+for name in {names!r}:
+    exec(compile(Path(name).read_text(), name, "exec"), namespace)
+"""
 
 once = pytest.mark.skipif(connection.vendor != "sqlite", reason="has a SQLite of its own")
 """For what is the same whichever database the suite is run on."""
@@ -74,8 +74,7 @@ class Project:
             name.write_text("\n" * (block.line - 1) + block.code)
             names.append(name.name)
         self._done.update((block.page, block.line) for block in given)
-        script = f"import sys\nsys.argv[1:] = {names!r}\n{RUN}"
-        return self.manage("shell", "-v0", input=script)
+        return self.manage("shell", "-v0", input=RUN.format(names=names))
 
     def make_tables(self) -> None:
         self.manage("makemigrations", "bank", "-v0")
@@ -84,7 +83,7 @@ class Project:
     def follow(self, page: str, *, shell: bool = True) -> None:
         """Put the blocks of a page where they belong, make the tables, and run those for the shell."""
         given = python_blocks(page)
-        for block in given:
+        for block in all_blocks(page):
             if block.file is not None:
                 self.write(block)
         self.make_tables()
@@ -93,8 +92,8 @@ class Project:
 
     def has_done_all_of(self, page: str) -> bool:
         """Whether every Python block of the page was used, and nothing that looks like one is left over."""
-        lines = [line for of, line in self._done if of == page]
-        return len(lines) == number_of_python_blocks(page)
+        done = [one for one in python_blocks(page) if (page, one.line) in self._done]
+        return len(done) == number_of_python_blocks(page)
 
     def copy_to(self, folder: Path) -> "Project":
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
@@ -125,3 +124,20 @@ def tutorial_project(folder: Path) -> Project:
     assert said.strip().endswith("only 100 there")
     project.manage("run_projections", "--once")
     return project
+
+
+@contextmanager
+def worker(project: Project) -> Iterator[None]:
+    """`run_projections` beside the project's other processes."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "run_projections"],
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0

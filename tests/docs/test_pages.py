@@ -1,25 +1,21 @@
 """The other pages, each in the project of the tutorial."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from tests.docs.pages import PAGES, Block, all_blocks, number_of_python_blocks, python_blocks
-from tests.docs.project import Project, once
+from tests.docs.project import Project, once, worker
 
 RUN_BY = {
     "README.md": "tests/docs/test_tutorial.py",
     "docs/failures.md": "tests/docs/test_pages.py",
+    "docs/form-and-view.md": "tests/docs/test_form_and_view.py",
     "docs/guide.md": "tests/docs/test_guide.py",
     "docs/observing.md": "tests/docs/test_pages.py",
     "docs/rebuilding.md": "tests/docs/test_pages.py",
     "docs/reference.md": "tests/docs/test_pages.py",
     "docs/tenants.md": "tests/tenants/test_django_tenants.py",
 }
-LANGUAGES = {"console", "json", "python", "sql", "text", "yaml"}
+LANGUAGES = {"console", "html", "json", "python", "sql", "text", "yaml"}
 
 LOOK = """
 from django.test import Client
@@ -47,6 +43,13 @@ def test_blocks_say_what_they_are(page):
         named = f"{page}:{one.line} is {one.language or 'in no language'}"
         assert one.language in LANGUAGES, f"{named}. It may be: {', '.join(sorted(LANGUAGES))}."
     assert len(python_blocks(page)) == number_of_python_blocks(page)
+
+
+def test_lines_of_code_are_as_long_as_ours():
+    # `ruff format`, which breaks lines on these pages too, leaves comments and texts alone.
+    for page in RUN_BY:
+        for block in python_blocks(page):
+            assert max(map(len, block.code.splitlines())) <= 100, (page, block.line)
 
 
 def test_all_blocks_for_tenants_are_run():
@@ -96,20 +99,3 @@ def patient(block):
     return Block(
         block.page, block.line, block.language, block.code.replace("timeout=2", "timeout=99")
     )
-
-
-@contextmanager
-def worker(project: Project) -> Iterator[None]:
-    """`run_projections` beside the project's other processes."""
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "run_projections"],
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        assert process.wait(60) == 0
