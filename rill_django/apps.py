@@ -10,7 +10,7 @@ from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 from rill_django import emptying
-from rill_django.conf import configuration, is_passed_over
+from rill_django.conf import are_tracebacks_full, configuration, is_passed_over
 from rill_django.dispatch import Dispatcher
 from rill_django.repository import CachingRepository, Limits, Repository
 from rill_django.triggers import fire_triggers
@@ -33,7 +33,7 @@ class RillConfig(AppConfig):
             checks_of_the_api,
             checks_of_the_log,
         )
-        from rill_django.domain import left_out, runtime
+        from rill_django.domain import left_out, runtime, tracebacks
         from rill_django.store import questions
 
         emptying.remember_names()
@@ -41,6 +41,7 @@ class RillConfig(AppConfig):
             emptying.before_migrations, sender=self, dispatch_uid="rill_django.emptying"
         )
         left_out.set_passed_over(is_passed_over)
+        tracebacks.set_full(are_tracebacks_full)
         runtime.set_default(_project_dispatcher())
         questions.refuse_in_commands()
         autodiscover_modules("domain", "upcasters", "projections", "triggers")

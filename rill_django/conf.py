@@ -39,6 +39,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
             in Rill/Wheel; or the names of event types and aggregate types that are passed over.
         allow_flush: whether ``flush``, and migrations that are taken back, may empty a log that has events;
             ``None``: in databases of tests only.
+        full_tracebacks: whether errors keep the frames of this library.
         api_permissions: dotted names of the permission classes that guard the API.
     """
 
@@ -55,6 +56,7 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
     idempotency_seconds: Annotated[float, msgspec.Meta(ge=1, le=CENTURY)] = 7 * 24 * 3600.0
     unknown_events: Literal["refuse", "ignore"] | tuple[str, ...] = "refuse"
     allow_flush: bool | None = None
+    full_tracebacks: bool = False
     api_permissions: tuple[str, ...] = ("rest_framework.permissions.IsAuthenticated",)
 
     def passes_over(self, name: str) -> bool:
@@ -66,6 +68,14 @@ class Configuration(msgspec.Struct, frozen=True, rename="upper", forbid_unknown_
 def is_passed_over(name: str) -> bool:
     """Whether the settings in force say that no code has to know that name."""
     return configuration().passes_over(name)
+
+
+def are_tracebacks_full() -> bool:
+    """Whether errors keep the frames of this library; also if nobody can say so."""
+    try:
+        return configuration().full_tracebacks
+    except ImproperlyConfigured:
+        return True
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import msgspec
 
 from .conditions import Condition
 from .definitions import CommandType, EventType
-from .errors import DefinitionError, InvalidMessage
+from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
 from .keys import Key, key_parameters, own_annotations
 from .left_out import ignored_names
@@ -20,6 +20,7 @@ from .payload import Payload, build_payload
 from .registry import current_registry
 from .state import BOOKKEEPING, describe_state, freeze_state, of_its_own
 from .streams import MAX_STREAM_LENGTH
+from .tracebacks import shorten
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -61,6 +62,24 @@ class AggregateMeta(msgspec.StructMeta):
             abstract: the class only passes its fields, events and commands on to its subclasses.
             frozen, kw_only: for the base class alone, which type checkers read them from.
         """
+        __tracebackhide__ = True
+        try:
+            return mcls._made(class_name, bases, namespace, name, abstract, frozen, kw_only)
+        except Exception as error:
+            shorten(error)
+            raise
+
+    @classmethod
+    def _made(
+        mcls,  # noqa: N804 - of a metaclass
+        class_name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        name: str | None,
+        abstract: bool,
+        frozen: bool,
+        kw_only: bool,
+    ) -> Any:
         where = f"{namespace['__module__']}.{namespace['__qualname__']}"
         parents = [base for base in bases if isinstance(base, AggregateMeta)]
         if parents and not frozen:
@@ -150,22 +169,25 @@ class AggregateMeta(msgspec.StructMeta):
             """Return the empty aggregate with these key properties, by position or keyword."""
             names = cls.key_names()
             if "_key_payload" not in vars(cls):
-                raise TypeError(
-                    f"{cls.__name__} is abstract: there are aggregates of subclasses only"
-                )
+                raise Misuse(f"{cls.__name__} is abstract: there are aggregates of subclasses only")
             if len(args) > len(names) or any(name not in names for name in kwargs):
-                raise TypeError(
+                raise Misuse(
                     f"{cls.__name__} takes its key properties only ({', '.join(names)}); everything "
                     "else about it comes from its events."
                 )
             values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
             if not values.keys().isdisjoint(kwargs):
-                raise TypeError(f"{cls.__name__} got two values for the same key property")
+                raise Misuse(f"{cls.__name__} got two values for the same key property")
             values.update(kwargs)
             if len(values) < len(names):
                 missing = ", ".join(repr(name) for name in names if name not in values)
-                raise TypeError(f"{cls.__name__} needs its key properties; missing: {missing}")
-            return cls.checked_empty(cls._key_payload.convert(cls.type_name, values))
+                raise Misuse(f"{cls.__name__} needs its key properties; missing: {missing}")
+            __tracebackhide__ = True
+            try:
+                return cls.checked_empty(cls._key_payload.convert(cls.type_name, values))
+            except Exception as error:
+                shorten(error)
+                raise
 
     def key_names(cls) -> tuple[str, ...]:
         """Return the names of the key properties, in order."""

@@ -11,6 +11,7 @@ from typing_extensions import Self, dataclass_transform
 from .aggregate_type import AggregateMeta
 from .deciding import note_rejection, outside
 from .definitions import EventType
+from .errors import Misuse
 from .frozen import frozen
 from .keys import key
 from .left_out import refuse_left_out
@@ -19,6 +20,7 @@ from .results import Rejected
 from .runtime import current
 from .state import BOOKKEEPING
 from .streams import stream_name
+from .tracebacks import shorten
 
 A = TypeVar("A", bound="Aggregate")
 
@@ -93,9 +95,14 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         Raises:
             InvalidMessage: a key has the wrong type.
         """
-        empty = cls(*keys, **named_keys)
-        with outside():
-            return current().update(empty)
+        __tracebackhide__ = True
+        try:
+            empty = cls(*keys, **named_keys)
+            with outside():
+                return current().update(empty)
+        except Exception as error:
+            shorten(error)
+            raise
 
     def emptied(self) -> Self:
         """Return the aggregate as it is before its first event: its key properties only."""
@@ -111,8 +118,8 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         if not changes.keys().isdisjoint(cls._fixed_fields):
             keys = cls.key_names()
             if not changes.keys().isdisjoint(keys):
-                raise TypeError(f"{cls.__name__}: key properties never change: {', '.join(keys)}")
-            raise TypeError(f"{cls.__name__}: {', '.join(BOOKKEEPING)} follow the events")
+                raise Misuse(f"{cls.__name__}: key properties never change: {', '.join(keys)}")
+            raise Misuse(f"{cls.__name__}: {', '.join(BOOKKEEPING)} follow the events")
         return replace(self, _evolved=True, **changes)
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
@@ -137,6 +144,7 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         Raises:
             TypeError: a message is no event, or belongs to another aggregate.
         """
+        __tracebackhide__ = True
         aggregate = self
         for message in messages:
             definition = getattr(message, "definition", None)
@@ -144,8 +152,12 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
                 not isinstance(definition, EventType)
                 or definition.aggregate.empty(message).stream != self.stream
             ):
-                raise TypeError(f"{message!r} is not an event of {self.stream}")
-            aggregate = definition.apply_new(aggregate, definition.checked(message))
+                raise Misuse(f"{message!r} is not an event of {self.stream}")
+            try:
+                aggregate = definition.apply_new(aggregate, definition.checked(message))
+            except Exception as error:
+                shorten(error)
+                raise
         return aggregate
 
     def __reduce__(self) -> Any:

@@ -96,7 +96,7 @@ def decode_events(events: Iterable[StoredEvent], registry: Registry) -> Iterator
         try:
             message = decode(event.data)
         except msgspec.MsgspecError as error:
-            raise UnreadableEvent(event.stream, event.version, type, str(error)) from error
+            raise UnreadableEvent(event.stream, event.version, type, str(error)) from None
         yield recorded(event, type, message)
 
 

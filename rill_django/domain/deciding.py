@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from types import CodeType
 from typing import TYPE_CHECKING, TypeAlias
 
-from .errors import RillError
+from .errors import Misuse, RillError
 from .places import place_in
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def note_rejection(reason: str) -> None:
         deciding.set((by, reason, frame.f_code, frame.f_lasti))
 
 
-def lost_rejection(command: MessageType) -> TypeError:
+def lost_rejection(command: MessageType) -> Misuse:
     """Return the error of a command that goes on after a rejection."""
     made = deciding.get()
     assert isinstance(made, tuple)
     _, reason, code, offset = made
-    return TypeError(
+    return Misuse(
         f"The command {command.name} goes on after a rejection, {reason!r}, which was made at "
         f"{place_in(code, offset)}. A rejection is a value: it takes effect by being returned. Write: "
         f"return self.reject({reason!r}, …); where another method has made it, return what that returns."

@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from .conditions import check_postconditions, check_preconditions
 from .deciding import deciding, lost_rejection
+from .errors import Misuse
 from .left_out import refuse_left_out
 from .limits import LOOK_FROM, Limits
 from .message_types import RESERVED, MessageType
@@ -19,6 +20,7 @@ from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
 from .runtime import current, current_or_none
 from .state import freeze_state
+from .tracebacks import shorten
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -46,7 +48,12 @@ class EventType(MessageType, Generic[A, P]):
 
     def _calling(self) -> Callable[..., Any]:
         def apply_new(aggregate: A, /, *args: Any, **kwargs: Any) -> A:
-            return self.apply_new(aggregate, self._fresh_message(aggregate, args, kwargs))
+            __tracebackhide__ = True
+            try:
+                return self.apply_new(aggregate, self._fresh_message(aggregate, args, kwargs))
+            except Exception as error:
+                shorten(error)
+                raise
 
         return apply_new
 
@@ -96,13 +103,13 @@ class EventType(MessageType, Generic[A, P]):
             raise self._returned(applied)
         if applied._new_events is not aggregate._new_events:
             # Read from the log, it would be applied here and once more on its own.
-            raise TypeError(
+            raise Misuse(
                 f"The event method {self.name} applies another event. Leave that to the command, "
                 "and what both events do to a plain method."
             )
 
-    def _returned(self, wrong: object) -> TypeError:
-        return TypeError(
+    def _returned(self, wrong: object) -> Misuse:
+        return Misuse(
             f"The event method {self.name} has to return the aggregate, or None to leave it as "
             f"it is; it returned {wrong!r}. Write: return self.evolve(…)"
         )
@@ -127,7 +134,12 @@ class CommandType(MessageType, Generic[A, P]):
 
     def _calling(self) -> Callable[..., Any]:
         def decide(aggregate: A, /, *args: Any, **kwargs: Any) -> A | Rejected:
-            return self.decide(aggregate, self._fresh_message(aggregate, args, kwargs))
+            __tracebackhide__ = True
+            try:
+                return self.decide(aggregate, self._fresh_message(aggregate, args, kwargs))
+            except Exception as error:
+                shorten(error)
+                raise
 
         return decide
 
@@ -167,12 +179,12 @@ class CommandType(MessageType, Generic[A, P]):
         if type(decision) is not type(aggregate) or (
             decision is not aggregate and self._keys_of(decision) != self._keys_of(aggregate)
         ):
-            raise TypeError(
+            raise Misuse(
                 f"The command method {self.name} has to return its own aggregate or a rejection; it "
                 f"returned {decision!r}. Write: return self.<event>(…), self.reject(…) or self."
             )
         if decision._evolved and not aggregate._evolved:
-            raise TypeError(
+            raise Misuse(
                 f"The command method {self.name} changed its aggregate by evolve. What no event says is "
                 "gone after a reload: evolve in an event method, and return self.<event>(…)."
             )
@@ -197,10 +209,15 @@ class CommandType(MessageType, Generic[A, P]):
             TypeError, InvalidMessage: as in `message`.
             IdempotencyKeyReused: the key was used for another command.
         """
-        message = self.message(*args, **kwargs)
-        return current().transact(
-            message, expected_version=expected_version, idempotency_key=idempotency_key
-        )
+        __tracebackhide__ = True
+        try:
+            message = self.message(*args, **kwargs)
+            return current().transact(
+                message, expected_version=expected_version, idempotency_key=idempotency_key
+            )
+        except Exception as error:
+            shorten(error)
+            raise
 
 
 @overload

@@ -19,6 +19,10 @@ class DefinitionError(RillError, TypeError):
     """
 
 
+class Misuse(RillError, TypeError):
+    """Wrong arguments, or a method of an aggregate that returns what cannot be."""
+
+
 class InvalidMessage(RillError, ValueError):
     """A message does not have the form that its type asks for.
 

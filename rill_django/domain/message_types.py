@@ -11,12 +11,13 @@ import msgspec
 from typing_extensions import Self
 
 from .conditions import Conditions, conditions_of
-from .errors import DefinitionError, InvalidMessage
+from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
 from .messages import EventMessage, Message
 from .names import refuse_type_name
 from .parameters import Parameter, parameters_of
 from .payload import Payload, build_payload, invalid
+from .tracebacks import shorten
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -137,8 +138,13 @@ class MessageType:
             TypeError: too many, too few or unknown arguments.
             InvalidMessage: a value has the wrong type or is out of bounds.
         """
-        names, required = (*self.keys, *self.fields), (*self.keys, *self._required)
-        return self._checked(self._values(names, required, args, kwargs))
+        __tracebackhide__ = True
+        try:
+            names, required = (*self.keys, *self.fields), (*self.keys, *self._required)
+            return self._checked(self._values(names, required, args, kwargs))
+        except Exception as error:
+            shorten(error)
+            raise
 
     def from_dict(self, values: Any) -> Any:
         """Return a message from plain values, as JSON gives them: dates, Decimals and UUIDs as text.
@@ -155,7 +161,12 @@ class MessageType:
         for name in values:
             if name not in self.payload.struct.__struct_fields__:
                 raise InvalidMessage(self.name, str(name), "is not a field of this message")
-        return self._checked(values)
+        __tracebackhide__ = True
+        try:
+            return self._checked(values)
+        except Exception as error:
+            shorten(error)
+            raise
 
     def from_json(self, data: bytes) -> Any:
         """Return a message from a JSON object. No digit of a number is lost on its way to a Decimal.
@@ -178,7 +189,12 @@ class MessageType:
             raise InvalidMessage(self.name, "", f"is not JSON: {error}") from None
         if unknown is not None:
             raise InvalidMessage(self.name, unknown, "is not a field of this message")
-        return self._checked({name: getattr(message, name) for name in names})
+        __tracebackhide__ = True
+        try:
+            return self._checked({name: getattr(message, name) for name in names})
+        except Exception as error:
+            shorten(error)
+            raise
 
     def checked(self, message: Message) -> Any:
         """Return a message of this type, which somebody may have made by hand, as `message` makes it.
@@ -205,20 +221,20 @@ class MessageType:
         most = len(names) - self._keyword_only
         if len(args) > most:
             kind = "positional arguments" if self._keyword_only else "arguments"
-            raise TypeError(f"{self.name} takes {most} {kind}, {len(args)} were given")
+            raise Misuse(f"{self.name} takes {most} {kind}, {len(args)} were given")
         values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
         if len(values) == len(names) and not kwargs:
             return values
         for name, value in kwargs.items():
             if name in values:
-                raise TypeError(f"{self.name} got two values for {name!r}")
+                raise Misuse(f"{self.name} got two values for {name!r}")
             if name not in names:
                 known = ", ".join(names) or "no arguments"
-                raise TypeError(f"{self.name} takes no argument {name!r}; it takes {known}")
+                raise Misuse(f"{self.name} takes no argument {name!r}; it takes {known}")
             values[name] = value
         missing = [name for name in required if name not in values]
         if missing:
-            raise TypeError(f"{self.name} needs {', '.join(map(repr, missing))}")
+            raise Misuse(f"{self.name} needs {', '.join(map(repr, missing))}")
         return values
 
     def _fresh_message(self, aggregate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

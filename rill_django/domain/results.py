@@ -163,6 +163,7 @@ class Rejected(_Answered["Aggregate"]):
 
     def unwrap(self) -> NoReturn:
         """Raise `RejectedError`."""
+        __tracebackhide__ = True
         raise RejectedError(self)
 
     def _values(self) -> tuple[Any, ...]:
@@ -190,6 +191,7 @@ class Conflict(msgspec.Struct, frozen=True):
 
     def unwrap(self) -> NoReturn:
         """Raise `ConflictError`."""
+        __tracebackhide__ = True
         raise ConflictError(self)
 
 

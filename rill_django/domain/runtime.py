@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .deciding import outside
 from .errors import NoRuntime
+from .tracebacks import shorten
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -111,21 +112,36 @@ def transact(
     idempotency_key: str | None = None,
 ) -> Result[Any]:
     """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
-    return current().transact(
-        message, expected_version=expected_version, idempotency_key=idempotency_key
-    )
+    __tracebackhide__ = True
+    try:
+        return current().transact(
+            message, expected_version=expected_version, idempotency_key=idempotency_key
+        )
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 def commit(decision: A | Rejected, *, metadata: Mapping[str, Any] | None = None) -> Result[A]:
     """Store what a command returned, in the repository in use. See `Repository.commit`."""
-    return current().commit(decision, metadata=metadata)
+    __tracebackhide__ = True
+    try:
+        return current().commit(decision, metadata=metadata)
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 def get_all(aggregates: Iterable[A]) -> list[A]:
     """Fetch many aggregates at once: ``get_all(Account(number) for number in numbers)``."""
-    empty = list(aggregates)
-    with outside():
-        return current().get_all(empty)
+    __tracebackhide__ = True
+    try:
+        empty = list(aggregates)
+        with outside():
+            return current().get_all(empty)
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 def commit_all(
@@ -139,4 +155,9 @@ def commit_all(
     Raises:
         ConflictError: one of them has moved on since it was fetched. Nothing is stored.
     """
-    return current().commit_all(decisions, metadata=metadata, occurred_at=occurred_at)
+    __tracebackhide__ = True
+    try:
+        return current().commit_all(decisions, metadata=metadata, occurred_at=occurred_at)
+    except Exception as error:
+        shorten(error)
+        raise

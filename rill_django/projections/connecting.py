@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import Error, connections
 
-from rill_django.store.trouble import causes_of
+from rill_django.domain.tracebacks import causes_of
 
 
 class ConnectionLost(Exception):

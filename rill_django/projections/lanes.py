@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from django.db import DatabaseError, connections, transaction
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
+from rill_django.domain.tracebacks import shortened_text
 from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import raise_if_connection_is_lost
@@ -102,6 +102,8 @@ class Lane:
         """When to try again, by the monotonic clock."""
         self.gave_up = ""
         """Why it stands still, if it does."""
+        self.cause: BaseException | None = None
+        """What was raised last, if it has given up for that."""
 
     @property
     def name(self) -> str:
@@ -143,7 +145,7 @@ class Lane:
                     locked.stop("", reason)
             batch = Batch(checkpoint.position, (), checkpoint.position)
             self._tell("", AnotherLog(reason), Outcome.STOPPED, batch)
-        self.gave_up = reason
+        self.gave_up, self.cause = reason, None
         self._gave_up_at = checkpoint.position
         return False
 
@@ -169,7 +171,7 @@ class Lane:
         Raises:
             ConnectionLost: the database is gone.
         """
-        self.moved, self.is_cut = None, False
+        self.moved, self.is_cut, self.cause = None, False, None
         own = self._own(batch).first(self.pace.events)
         is_at_end = self._advance(own) and own.end == batch.end
         if is_at_end and not is_behind:
@@ -319,7 +321,7 @@ class Lane:
         """Note it where others see it, if the database can do that much."""
         # Named only if all before it is applied: whoever skips it moves the checkpoint behind it.
         event = batch.events[0].identity if batch.events and batch.is_single else ""
-        details = f"{self.wait.reason}\n\n{''.join(traceback.format_exception(error))}"
+        details = f"{self.wait.reason}\n\n{shortened_text(error)}"
         try:
             with transaction.atomic(using=self.projection.using):
                 checkpoint = self._lock(batch.start)
@@ -350,7 +352,7 @@ class Lane:
             self.due = time.monotonic() + pause
             self._tell(event, error, Outcome.RETRY, batch)
             return False
-        details = "".join(traceback.format_exception(error))
+        details = shortened_text(error)
         parks = self.projection.on_error is OnError.PARK and bool(batch.events)
         with transaction.atomic(using=self.projection.using):
             checkpoint = self._lock(batch.start)
@@ -368,6 +370,7 @@ class Lane:
             return True
         self._gave_up_at = batch.start
         self.gave_up = str(error)
+        self.cause = error.__cause__ or error
         return False
 
     def _tell(self, event: str, error: Exception, outcome: Outcome, batch: Batch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import NamedTuple
 
 from django.db import transaction
@@ -11,6 +10,7 @@ from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import RillError, UnreadableEvent
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
+from rill_django.domain.tracebacks import shortened_text
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.held import ParkedEvent, SkippedEvent
 from rill_django.projections.live import live_checkpoints
@@ -139,7 +139,7 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
     except Exception as error:
         if trouble_of(error):
             raise  # It says nothing against the event.
-        return "".join(traceback.format_exception(error))
+        return shortened_text(error)
     return None
 
 

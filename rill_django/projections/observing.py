@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
+from rill_django.domain.tracebacks import shorten
+
 logger = logging.getLogger("rill_django.projections")
 
 
@@ -156,6 +158,7 @@ def observe_failure(
         position: that the projection has come to before, if it is known.
     """
     will_retry = outcome is Outcome.RETRY
+    shorten(error, keeps_first=False)
     logger.log(
         logging.WARNING if will_retry else logging.ERROR,
         "projection %s %s: %s",

@@ -15,6 +15,7 @@ from django.db.models import Model
 from rill_django.domain.errors import DefinitionError, RillError
 from rill_django.domain.names import app_label_of
 from rill_django.domain.records import RecordedEvent
+from rill_django.domain.tracebacks import shorten
 from rill_django.projections.handler_marks import KeyOptions, handlers_of
 from rill_django.projections.handler_results import refuse_result
 from rill_django.projections.handlers import handlers_at_work
@@ -92,13 +93,17 @@ class Projection:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(cls)
-        if "name" not in vars(cls):
-            cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
-        if cls.handlers:
-            cls.check_definition()
-            cls._check_inline()
-            current_projections().add(cls)
+        try:
+            cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(cls)
+            if "name" not in vars(cls):
+                cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
+            if cls.handlers:
+                cls.check_definition()
+                cls._check_inline()
+                current_projections().add(cls)
+        except Exception as error:
+            shorten(error)
+            raise
 
     @classmethod
     def _check_inline(cls) -> None:

@@ -7,6 +7,7 @@ import logging
 from django.db import connections
 
 from rill_django.conf import configuration
+from rill_django.domain.tracebacks import shorten
 from rill_django.projections.collecting import rare_collections
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.dialects import place_for
@@ -70,18 +71,25 @@ def rebuild(
         AlreadyRebuilding: somebody else is at it.
         RebuildInterrupted: ``stop`` was set.
     """
-    is_shared = workers > 1 and store is None and can_be_divided(projection)
-    store = store or DjangoEventStore()
-    place = None if in_place else place_for(projection, "beside")
-    if place is None or connections[projection.using].in_atomic_block:
-        return rebuild_in_place(
-            projection, store, batch_size=batch_size, progress=progress, stop=stop
+    __tracebackhide__ = True
+    try:
+        is_shared = workers > 1 and store is None and can_be_divided(projection)
+        store = store or DjangoEventStore()
+        place = None if in_place else place_for(projection, "beside")
+        if place is None or connections[projection.using].in_atomic_block:
+            return rebuild_in_place(
+                projection, store, batch_size=batch_size, progress=progress, stop=stop
+            )
+        steps = Rebuild(
+            place, store=store, batch_size=batch_size, progress=progress, restart=restart
         )
-    steps = Rebuild(place, store=store, batch_size=batch_size, progress=progress, restart=restart)
-    with steps:
-        if is_shared:
-            build_together(steps, workers, batch_size=batch_size, progress=progress, stop=stop)
-        return steps.run(stop)
+        with steps:
+            if is_shared:
+                build_together(steps, workers, batch_size=batch_size, progress=progress, stop=stop)
+            return steps.run(stop)
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 class NewVersion:

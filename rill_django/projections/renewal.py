@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 
+from rill_django.domain.tracebacks import shortened_text
 from rill_django.projections.connecting import raise_if_connection_is_lost
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.projection import HandlerFailed, Projection
@@ -129,7 +129,7 @@ class Renewal:
         if isinstance(error, HandlerFailed):
             event = error.event.identity
         mark = Bookmark(self.projection, is_kept=True)
-        mark.stop(event, "".join(traceback.format_exception(error)))
+        mark.stop(event, shortened_text(error))
         self.gave_up = str(error)
         observe_failure(self.projection.name, event, error, outcome=Outcome.STOPPED)
 

@@ -11,6 +11,7 @@ from django.db import connections
 from rill_django.domain.errors import RillError
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.results import Ok
+from rill_django.domain.tracebacks import shorten
 from rill_django.projections.projection import OnError, Projection
 from rill_django.projections.registry import current_projections
 
@@ -59,6 +60,7 @@ def wait_for(
         UnknownProjection: there is none of that name.
         TypeError: the result is no `Ok`.
     """
+    __tracebackhide__ = True
     if not isinstance(result, Ok):
         raise TypeError(f"wait_for takes a result that is Ok, as it has events; got {result!r}")
     if not result.events:
@@ -71,7 +73,11 @@ def wait_for(
     if watched.inline and _are_kept_by_commands(watched):
         return
     _refuse_open_transactions(name, {store.using, watched.using})
-    _Watch(watched, store, result.events).until(time.monotonic() + timeout, timeout)
+    try:
+        _Watch(watched, store, result.events).until(time.monotonic() + timeout, timeout)
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 class _Watch:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from rill_django.conf import configuration
 from rill_django.domain.errors import RillError
+from rill_django.domain.tracebacks import shorten
 from rill_django.projections.advancing import advance
 from rill_django.projections.batches import Batch, read_batch
 from rill_django.projections.checkpoint import Checkpoint, State
@@ -110,6 +111,11 @@ class ProjectionWorker:
         """Why a projection stands still, by its name, as far as this worker has seen it happen."""
         lanes = {lane.name: lane.gave_up for lane in self._lanes if lane.gave_up}
         return lanes | self._upgrades.stopped | self._waits
+
+    @property
+    def causes(self) -> dict[str, BaseException]:
+        """What a handler has raised, or why an event could not be read, by the name of what stands still."""
+        return {lane.name: lane.cause for lane in self._lanes if lane.gave_up and lane.cause}
 
     @rare_collections()
     @without_query_log()
@@ -301,7 +307,12 @@ def catch_up(*names: str) -> None:
         ProjectionStopped: one could not be.
         SequencerHeld: committed events get no position, since somebody else is at it and does not go on.
     """
-    worker = ProjectionWorker(names)
-    worker.run_until_caught_up()
-    for name, error in worker.stopped.items():
-        raise ProjectionStopped(f"{name} has stopped: {error}")
+    __tracebackhide__ = True
+    try:
+        worker = ProjectionWorker(names)
+        worker.run_until_caught_up()
+        for name, error in worker.stopped.items():
+            raise ProjectionStopped(f"{name} has stopped: {error}") from worker.causes.get(name)
+    except Exception as error:
+        shorten(error)
+        raise

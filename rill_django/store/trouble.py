@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from enum import Enum
 
 from django.db import InterfaceError, OperationalError
+
+from rill_django.domain.tracebacks import causes_of
 
 
 class Trouble(Enum):
@@ -28,15 +29,6 @@ def trouble_of(error: BaseException) -> Trouble | None:
     that does not fit.
     """
     return next((found for one in causes_of(error) if (found := _trouble(one))), None)
-
-
-def causes_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from or while handling, and so on."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _trouble(error: BaseException) -> Trouble | None:

@@ -34,6 +34,7 @@ def matches(actual: Any, expected: Any) -> bool:
 
 def assert_matches(actual: Any, expected: Any) -> None:
     """Raise an AssertionError that lists every mismatch. See `matches`."""
+    __tracebackhide__ = True
     found = [str(mismatch) for mismatch in _mismatches(actual, expected, "")]
     if found:
         raise AssertionError("\n".join((f"{actual!r} does not match:", *found)))

@@ -10,6 +10,7 @@ from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.definitions import CommandType
 from rill_django.domain.messages import EventMessage
 from rill_django.domain.results import Rejected
+from rill_django.domain.tracebacks import shorten
 from rill_django.testing.matching import assert_matches
 from rill_django.testing.memory import memory_runtime
 
@@ -50,16 +51,23 @@ class Scenario(Generic[A]):
 
     def when(self, command: CommandType[A, ...], *args: Any, **kwargs: Any) -> Self:
         """Let the aggregate decide about a command with these fields, by position or name."""
-        # What is given is the past: its side effects have happened, too.
-        with memory_runtime(triggers=False) as runtime:
-            for other in self._others:
-                runtime.commit(other).unwrap()
-            self.aggregate = runtime.commit(self._given).unwrap()
-            self.decision = command.__get__(self.aggregate, type(self.aggregate))(*args, **kwargs)
+        __tracebackhide__ = True
+        try:
+            # What is given is the past: its side effects have happened, too.
+            with memory_runtime(triggers=False) as runtime:
+                for other in self._others:
+                    runtime.commit(other).unwrap()
+                self.aggregate = runtime.commit(self._given).unwrap()
+                decide = command.__get__(self.aggregate, type(self.aggregate))
+                self.decision = decide(*args, **kwargs)
+        except Exception as error:
+            shorten(error)
+            raise
         return self
 
     def then(self, *events: EventMessage) -> Self:
         """Exactly these events are the outcome; none: accepted, and nothing had to change."""
+        __tracebackhide__ = True
         if isinstance(self.decision, Rejected):
             raise AssertionError(f"It was rejected: {self.decision.reason} {self.decision.data!r}")
         if self.decision.new_events != events:
@@ -70,6 +78,7 @@ class Scenario(Generic[A]):
 
     def then_rejected(self, reason: str, **data: Any) -> Self:
         """It is rejected for this reason, with at least this data (see `matches`)."""
+        __tracebackhide__ = True
         if not isinstance(self.decision, Rejected):
             raise AssertionError(f"It was accepted: {list(self.decision.new_events)!r}")
         assert_matches(self.decision, {"reason": reason, "data": data})
@@ -77,6 +86,7 @@ class Scenario(Generic[A]):
 
     def then_state(self, **fields: Any) -> Self:
         """The aggregate has at least these field values afterwards (see `matches`)."""
+        __tracebackhide__ = True
         state = self.aggregate if isinstance(self.decision, Rejected) else self.decision
         assert_matches(state, fields)
         return self

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Iterable
 
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
+from rill_django.domain.tracebacks import shortened_text
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.parking import Parking, Place
 from rill_django.projections.projection import HandlerFailed, OnError, Projection
@@ -53,7 +53,7 @@ class ParkingBeside:
         place = self._beside.place_of(error.event)
         self._failures[place] += 1
         if self._failures[place] >= configuration().handler_tries:
-            self._given_up[place] = "".join(traceback.format_exception(error))
+            self._given_up[place] = shortened_text(error)
             observe_failure(self._name, error.event.identity, error, outcome=Outcome.PARKED)
         return True
 

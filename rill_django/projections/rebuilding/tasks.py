@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError
 
 from rill_django.domain.errors import RillError
+from rill_django.domain.tracebacks import shortened_text
 from rill_django.processes import Tell, in_processes
 from rill_django.projections.rebuild import RebuildInterrupted, rebuild, verify
 from rill_django.projections.rebuilding.differences import (
@@ -88,6 +89,8 @@ def perform(task: Task, progress: Progress, stop: Stop) -> Outcome:
     except (RillError, DatabaseError, InterfaceError, ImproperlyConfigured) as error:
         verb = "verified" if task.verify else "rebuilt; its rows are as they were"
         text = f"{task.name} could not be {verb}: {error}"
+        if isinstance(error, RillError) and error.__cause__ is not None:
+            text = f"{text}\n{shortened_text(error.__cause__)}".rstrip()
         # The database, or somebody else, came in between: nothing against what is built.
         may_go_on = isinstance(error, _OTHERS) or trouble_of(error) is not None
         return Outcome(task.name, False, text, error, may_go_on)

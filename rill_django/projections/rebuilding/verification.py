@@ -9,6 +9,7 @@ from django.db import connections, transaction
 
 from rill_django.conf import configuration
 from rill_django.domain.records import RecordedEvent
+from rill_django.domain.tracebacks import shorten
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.collecting import rare_collections
 from rill_django.projections.handlers import making_anew
@@ -70,31 +71,36 @@ def verify(
         AlreadyRebuilding: somebody else is verifying it.
         RebuildInterrupted: ``stop`` was set.
     """
-    place = place_for(projection, "verify")
-    if place is None or connections[projection.using].in_atomic_block:
-        reason = (
-            "Its database is one where nothing can be built beside."
-            if place is None
-            else "A transaction is open."
-        )
-        raise CannotBuildBeside(projection.name, [reason])
-    size = batch_size or max(BATCH_SIZE, configuration().batch_size)
-    with place.connected():
-        if reasons := place.reasons_against():
-            raise CannotBuildBeside(projection.name, reasons)
-        if not place.claim():
-            raise AlreadyRebuilding(f"Somebody else is verifying {projection.name}.")
-        try:
-            while True:
-                verifier = _Verifier(place, store or DjangoEventStore(), size, progress, stop)
-                found = verifier.verify(first)
-                if found is not None:
-                    return found
-        finally:
+    __tracebackhide__ = True
+    try:
+        place = place_for(projection, "verify")
+        if place is None or connections[projection.using].in_atomic_block:
+            reason = (
+                "Its database is one where nothing can be built beside."
+                if place is None
+                else "A transaction is open."
+            )
+            raise CannotBuildBeside(projection.name, [reason])
+        size = batch_size or max(BATCH_SIZE, configuration().batch_size)
+        with place.connected():
+            if reasons := place.reasons_against():
+                raise CannotBuildBeside(projection.name, reasons)
+            if not place.claim():
+                raise AlreadyRebuilding(f"Somebody else is verifying {projection.name}.")
             try:
-                place.drop()
+                while True:
+                    verifier = _Verifier(place, store or DjangoEventStore(), size, progress, stop)
+                    found = verifier.verify(first)
+                    if found is not None:
+                        return found
             finally:
-                place.release()
+                try:
+                    place.drop()
+                finally:
+                    place.release()
+    except Exception as error:
+        shorten(error)
+        raise
 
 
 class _Verifier:
