@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from .class_body import ClassBody
 from .conditions import Condition
 from .definitions import CommandType, EventType
+from .dropped import refuse_dropped
 from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
 from .keys import Key, key_parameters, own_annotations
 from .left_out import ignored_names
 from .messages import Message
+from .misuse import Hint, refuse_setting
 from .names import app_label_of, refuse_type_name
 from .parameters import Parameter
 from .payload import Payload, build_payload
@@ -39,9 +42,15 @@ class AggregateMeta(msgspec.StructMeta):
     _definitions: dict[str, EventType[Any, ...] | CommandType[Any, ...]]
     _ignored_types: frozenset[str]
     _fixed_fields: frozenset[str]
+    _changeable: frozenset[str]
     _state_fields: tuple[str, ...]
     _state_of: Callable[[Any], tuple[Any, ...]]
     _has_loose_defaults: bool
+
+    @classmethod
+    def __prepare__(cls, class_name: str, bases: tuple[type, ...], /, **_: Any) -> ClassBody:
+        """Return what takes the body of a class."""
+        return ClassBody()
 
     def __new__(
         mcls,
@@ -94,6 +103,8 @@ class AggregateMeta(msgspec.StructMeta):
                 f"{where}: {reason}. Key properties come first, and every other field needs an "
                 "immutable default, since an aggregate with no events must exist too."
             ) from error
+        # msgspec has its own for frozen structs, and takes none from the class's body.
+        cls.__setattr__ = cls.__delattr__ = refuse_setting  # type: ignore[assignment]
         cls.type_name = name or f"{app_label_of(cls.__module__)}.{class_name}"
         # As often as the bases have it, but each once.
         cls._key_parameters = tuple(
@@ -121,6 +132,7 @@ class AggregateMeta(msgspec.StructMeta):
             for member, one in fields.items():
                 if isinstance(one, (EventType, CommandType)):
                     cls._definitions[member] = one
+            _refuse_dropped_values(cls, fields, where)
             if not abstract:
                 cls._complete(where)
         return cls
@@ -144,6 +156,7 @@ class AggregateMeta(msgspec.StructMeta):
         cls._keys_of = reader_of(cls._key_names)
         cls._fixed_fields = frozenset((*cls._key_names, *BOOKKEEPING))
         cls._state_fields, cls._state_of, cls._has_loose_defaults = describe_state(cls)
+        cls._changeable = frozenset(cls._state_fields)
         aggregate = cast("type[Aggregate]", cls)
         for member, definition in cls._definitions.items():
             cls._definitions[member] = definition.bound_to(aggregate, cls._key_parameters)
@@ -242,12 +255,26 @@ class AggregateMeta(msgspec.StructMeta):
         return aggregate
 
 
+_MAKERS = {name: name for name in ("reject", "evolve", "apply")}
+
+
+def _refuse_dropped_values(cls: AggregateMeta, namespace: dict[str, Any], where: str) -> None:
+    """Raise `DefinitionError` for methods that drop a rejection, or an aggregate with a new event."""
+    makers = _MAKERS | {name: one.decorator for name, one in cls._definitions.items()}
+    for name, one in namespace.items():
+        refuse_dropped(getattr(one, "function", one), makers, f"{where}.{name}")
+
+
 def _refuse_members(
     cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
 ) -> None:
     """Raise `DefinitionError` for fields and methods that cannot work."""
     root = next(base for base in reversed(cls.__mro__) if isinstance(base, AggregateMeta))
-    reserved = {name for name in (*dir(root), *vars(AggregateMeta)) if not name.startswith("__")}
+    reserved = {
+        name
+        for name in (*dir(root), *vars(AggregateMeta))
+        if not name.startswith("__") and not isinstance(vars(root).get(name), Hint)
+    }
     fields = {
         name: annotation
         for name, annotation in own_annotations(cls).items()

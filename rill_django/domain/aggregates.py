@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from .frozen import frozen
 from .keys import key
 from .left_out import refuse_left_out
 from .messages import EventMessage
+from .misuse import Hint, wrong_changes
 from .results import Rejected
 from .runtime import current
 from .state import BOOKKEEPING
@@ -48,6 +49,17 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
     _unknown_events: tuple[str, ...] = ()
     _evolved: bool = False
     """Whether it has been changed other than by an event, so that its stream says something else."""
+
+    if not TYPE_CHECKING:
+        # What people look for at first. A field or method of a subclass may have these names.
+        transact = Hint("A command is what is carried out: {name}.<command>.transact(…).")
+        commit = Hint("Write: commit(aggregate); or at once {name}.<command>.transact(…).")
+        save = Hint(
+            "Only events are stored. Write: commit(aggregate), or {name}.<command>.transact(…)."
+        )
+        objects = Hint(
+            "Aggregates are reached by their key: {name}.get(…). For queries, have a projection keep a model."
+        )
 
     @property
     def stream(self) -> str:
@@ -115,11 +127,8 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             TypeError: a field does not exist, or is a key property.
         """
         cls = type(self)
-        if not changes.keys().isdisjoint(cls._fixed_fields):
-            keys = cls.key_names()
-            if not changes.keys().isdisjoint(keys):
-                raise Misuse(f"{cls.__name__}: key properties never change: {', '.join(keys)}")
-            raise Misuse(f"{cls.__name__}: {', '.join(BOOKKEEPING)} follow the events")
+        if not cls._changeable.issuperset(changes):
+            raise wrong_changes(cls, changes)
         return replace(self, _evolved=True, **changes)
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:

@@ -16,6 +16,9 @@ from .left_out import refuse_left_out
 from .limits import LOOK_FROM, Limits
 from .message_types import RESERVED, MessageType
 from .messages import CommandMessage, EventMessage, Message
+from .methods import promise_of
+from .misuse import Hint
+from .parameters import Parameter
 from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
 from .runtime import current, current_or_none
@@ -37,6 +40,14 @@ class EventType(MessageType, Generic[A, P]):
     forbid_unknown_fields = False
     reserved = RESERVED | RESERVED_EVENT_FIELDS
 
+    _promise: str
+    """What it is annotated to return, unless that may be nothing."""
+
+    if not TYPE_CHECKING:
+        transact = Hint(
+            "Commands are carried out: write one that returns self.<event>(…), and send that."
+        )
+
     @overload
     def __get__(self, instance: Message | None, owner: type) -> Self: ...
     @overload
@@ -45,6 +56,12 @@ class EventType(MessageType, Generic[A, P]):
         if instance is None or isinstance(instance, Message):
             return self
         return MethodType(self._called, instance)
+
+    def bound_to(self, aggregate: type[Aggregate], keys: tuple[Parameter, ...]) -> Self:
+        """See `MessageType.bound_to`."""
+        definition = super().bound_to(aggregate, keys)
+        definition._promise = promise_of(self.function, aggregate)
+        return definition
 
     def _calling(self) -> Callable[..., Any]:
         def apply_new(aggregate: A, /, *args: Any, **kwargs: Any) -> A:
@@ -93,6 +110,12 @@ class EventType(MessageType, Generic[A, P]):
     def _run(self, aggregate: A, arguments: tuple[Any, ...]) -> A:
         applied = self._call(aggregate, arguments)
         if applied is None:
+            if self._promise:
+                raise Misuse(
+                    f"The event method {self.name} returned nothing, and is annotated -> {self._promise}. "
+                    "Write: return self.evolve(…), or return self where it changes nothing. One that never "
+                    "changes anything is annotated -> None."
+                )
             return aggregate
         if type(applied) is not type(aggregate):
             raise self._returned(applied)
@@ -109,6 +132,11 @@ class EventType(MessageType, Generic[A, P]):
             )
 
     def _returned(self, wrong: object) -> Misuse:
+        if isinstance(wrong, Rejected):
+            return Misuse(
+                f"The event method {self.name} rejects. An event is what has happened, and nobody can reject "
+                "it: reject in the command, before it applies the event."
+            )
         return Misuse(
             f"The event method {self.name} has to return the aggregate, or None to leave it as "
             f"it is; it returned {wrong!r}. Write: return self.evolve(…)"

@@ -14,6 +14,8 @@ from .conditions import Conditions, conditions_of
 from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
 from .messages import EventMessage, Message
+from .methods import refuse_what_never_runs
+from .misuse import attach_refusals, called_on_the_class
 from .names import refuse_type_name
 from .parameters import Parameter, parameters_of
 from .payload import Payload, build_payload, invalid
@@ -57,7 +59,10 @@ class MessageType:
     _keyword_only: int
     _conditions: Conditions
     _called: Callable[..., Any]
-    """What a call on an aggregate calls, with the aggregate first."""
+    """What a call on an aggregate calls; that of an abstract class, by ``super()``, the plain method."""
+
+    do_not_call_in_templates = True
+    """Django's templates call what can be called, and a call is only there to say what to write."""
 
     def __init__(self, function: Callable[..., Any], given_name: str | None) -> None:
         if not isinstance(function, FunctionType):
@@ -65,7 +70,8 @@ class MessageType:
                 f"@{self.decorator} stands on {function!r}. Write it directly above a method; a name "
                 f"is given as @{self.decorator}(name='…')."
             )
-        self.function = function
+        refuse_what_never_runs(function, f"@{self.decorator}")
+        self.function = self._called = function
         self.given_name = given_name
         self.short_name = function.__name__
         self.__doc__ = function.__doc__
@@ -108,6 +114,7 @@ class MessageType:
         definition._keyword_only = self.function.__code__.co_kwonlyargcount
         definition._conditions = conditions_of(self.function)
         definition._called = update_wrapper(definition._calling(), self.function)
+        attach_refusals(definition._called, definition)
         return definition
 
     def _calling(self) -> Callable[..., Any]:
@@ -250,6 +257,12 @@ class MessageType:
         border = len(arguments) - self._keyword_only
         named = dict(zip(self.fields[border:], arguments[border:]))  # noqa: B905 - same length
         return self.function(aggregate, *arguments[:border], **named)
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *_, **__):
+            """Refuse ``Account.deposit("1", 5)``, and say what to write."""
+            raise called_on_the_class(self)
 
     def __repr__(self) -> str:
         kind = type(self).__name__

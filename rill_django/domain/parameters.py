@@ -28,7 +28,7 @@ def parameters_of(function: Callable[..., Any], owner: type, where: str) -> tupl
             is of a kind that a message cannot have.
     """
     found = []
-    parameters = list(_signature(function).parameters.values())
+    parameters = list(signature_of(function).parameters.values())
     if not parameters:
         raise DefinitionError(f"{where} takes no self. Write: def {function.__name__}(self, …)")
     for parameter in parameters[1:]:
@@ -53,7 +53,8 @@ def parameters_of(function: Callable[..., Any], owner: type, where: str) -> tupl
     return tuple(found)
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a method's signature, its annotations unevaluated where that cannot be done yet."""
     if sys.version_info >= (3, 14):
         # Annotations are evaluated late there, and the class that they name may not be bound yet.
         from annotationlib import Format

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from rill_django.domain.definitions import EventType
 from rill_django.domain.errors import DefinitionError
+from rill_django.domain.methods import refuse_what_never_runs
 from rill_django.domain.records import RecordedEvent
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -90,7 +90,7 @@ def _marker(
     marks = tuple(_Mark(one.name, options, is_batch) for one in types)
 
     def mark(handler: H) -> H:
-        _refuse_what_never_runs(name, handler)
+        _refuse_no_method(name, handler)
         setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), *marks))
         body = sys._getframe(1).f_locals
         if "__qualname__" in body and "__module__" in body:  # That of a class.
@@ -100,7 +100,7 @@ def _marker(
     return mark
 
 
-def _refuse_what_never_runs(name: str, handler: Any) -> None:
+def _refuse_no_method(name: str, handler: Any) -> None:
     """Raise `DefinitionError` for what does nothing when it is called as a method."""
     called = getattr(handler, "__qualname__", repr(handler))
     if isinstance(handler, (staticmethod, classmethod)) or not callable(handler):
@@ -108,16 +108,7 @@ def _refuse_what_never_runs(name: str, handler: Any) -> None:
             f"{name} takes a plain method; {called} is a {type(handler).__name__}. Take the other decorator "
             "away."
         )
-    kind = ""
-    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
-        kind = "async"
-    elif inspect.isgeneratorfunction(handler):
-        kind = "a generator"
-    if kind:
-        raise DefinitionError(
-            f"{name}: the handler {called} is {kind}, so that calling it would not run it. Make it a plain "
-            "method, which does its work at once."
-        )
+    refuse_what_never_runs(handler, name)
 
 
 class Handlers(NamedTuple):
@@ -167,7 +158,7 @@ def handlers_of(cls: type) -> Handlers:
 def _override(found: dict[str, _Handler], cls: type, name: str, value: Any) -> None:
     """Put what is called the same in a subclass in a handler's place."""
     if value is not None:
-        _refuse_what_never_runs(f"{cls.__module__}.{cls.__qualname__} overrides a handler", value)
+        _refuse_no_method(f"{cls.__module__}.{cls.__qualname__} overrides a handler", value)
     for type in [type for type, one in found.items() if one.name == name]:
         if value is None:
             del found[type]
