@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -19,11 +20,13 @@ from .messages import EventMessage
 from .misuse import Hint, wrong_changes
 from .results import Rejected
 from .runtime import current
+from .signatures import EvolveMethod, FetchMethod
 from .state import BOOKKEEPING
 from .streams import stream_name
 from .tracebacks import shorten
 
 A = TypeVar("A", bound="Aggregate")
+K = ParamSpec("K")
 
 
 # On the class, not its metaclass: type checkers would take what msgspec.Struct says of itself first.
@@ -44,11 +47,24 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
 
     ignores: ClassVar[tuple[str, ...]] = ()
 
-    _version: int = -1
-    _new_events: tuple[EventMessage, ...] = ()
-    _unknown_events: tuple[str, ...] = ()
-    _evolved: bool = False
-    """Whether it has been changed other than by an event, so that its stream says something else."""
+    if TYPE_CHECKING:  # Nobody gives them to a constructor or to `evolve`.
+        _version: ClassVar[int]
+        _new_events: ClassVar[tuple[EventMessage, ...]]
+        _unknown_events: ClassVar[tuple[str, ...]]
+        _evolved: ClassVar[bool]
+
+        get: ClassVar[FetchMethod]
+        evolve: ClassVar[EvolveMethod]
+
+        # Of any aggregate type; those of each are made from its fields.
+        def __init__(self, *keys: Any, **named_keys: Any) -> None: ...
+        def __replace__(self, **changes: Any) -> Self: ...
+    else:
+        _version: int = -1
+        _new_events: tuple[EventMessage, ...] = ()
+        _unknown_events: tuple[str, ...] = ()
+        _evolved: bool = False
+        """Whether it has been changed other than by an event, so that its stream says something else."""
 
     if not TYPE_CHECKING:
         # What people look for at first. A field or method of a subclass may have these names.
@@ -100,49 +116,53 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         """Whether anything has happened to it, stored or not."""
         return self._version >= 0 or bool(self._new_events)
 
-    @classmethod
-    def get(cls, *keys: Any, **named_keys: Any) -> Self:
-        """Fetch by key. A stream with no events gives the empty aggregate.
-
-        Raises:
-            InvalidMessage: a key has the wrong type.
-        """
-        __tracebackhide__ = True
-        try:
-            empty = cls(*keys, **named_keys)
-            with outside():
-                return current().update(empty)
-        except Exception as error:
-            shorten(error)
-            raise
-
     def emptied(self) -> Self:
         """Return the aggregate as it is before its first event: its key properties only."""
         return cast("Self", type(self).empty(self))
 
-    def evolve(self, **changes: Any) -> Self:
-        """Return a copy with these fields changed; used by event methods, and to try something out.
+    if not TYPE_CHECKING:  # A type checker takes the arguments from the fields; see `signatures`.
 
-        Raises:
-            TypeError: a field does not exist, or is a key property.
-        """
-        cls = type(self)
-        if not cls._changeable.issuperset(changes):
-            raise wrong_changes(cls, changes)
-        return replace(self, _evolved=True, **changes)
+        @classmethod
+        def get(cls, *keys, **named_keys):
+            """Fetch by key. A stream with no events gives the empty aggregate.
+
+            Raises:
+                InvalidMessage: a key has the wrong type.
+            """
+            __tracebackhide__ = True
+            try:
+                empty = cls(*keys, **named_keys)
+                with outside():
+                    return current().update(empty)
+            except Exception as error:
+                shorten(error)
+                raise
+
+        def evolve(self, **changes):
+            """Return a copy with these fields changed; used by event methods, and to try something out.
+
+            Raises:
+                TypeError: a field does not exist, or is a key property.
+            """
+            cls = type(self)
+            if not cls._changeable.issuperset(changes):
+                raise wrong_changes(cls, changes)
+            return replace(self, _evolved=True, **changes)
+
+        __replace__ = evolve  # For copy.replace, from Python 3.13 on.
 
     def reject(self, reason: str, /, **data: Any) -> Rejected:
         """Return a rejection with a stable reason and arbitrary data; used by command methods."""
         note_rejection(reason)
         return Rejected(reason, frozen(data), self)
 
-    def read(self, other: type[A], /, *keys: Any, **named_keys: Any) -> A:
+    def read(self, other: Callable[K, A], /, *keys: K.args, **named_keys: K.kwargs) -> A:
         """Fetch another aggregate by key, inside a command. What comes back may be stale.
 
         Raises:
             UnknownEvents: its stream holds events that no code knows.
         """
-        aggregate = other.get(*keys, **named_keys)
+        aggregate = cast("type[A]", other).get(*keys, **named_keys)
         if aggregate._unknown_events:
             refuse_left_out(aggregate)
         return aggregate

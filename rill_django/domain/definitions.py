@@ -14,7 +14,7 @@ from .deciding import deciding, lost_rejection
 from .errors import Misuse
 from .left_out import refuse_left_out
 from .limits import LOOK_FROM, Limits
-from .message_types import RESERVED, MessageType
+from .message_types import RESERVED, Key1, Key2, Key3, Keys, MessageType
 from .messages import CommandMessage, EventMessage, Message
 from .methods import promise_of
 from .misuse import Hint
@@ -22,6 +22,7 @@ from .parameters import Parameter
 from .records import RESERVED_EVENT_FIELDS
 from .results import Rejected, Result
 from .runtime import current, current_or_none
+from .signatures import OneKey, SomeKeys, ThreeKeys, TwoKeys
 from .state import freeze_state
 from .tracebacks import shorten
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from .aggregates import Aggregate
 
 A = TypeVar("A", bound="Aggregate")
+B = TypeVar("B", bound="Aggregate")
 P = ParamSpec("P")
 
 
-class EventType(MessageType, Generic[A, P]):
+class EventType(MessageType[A, P, EventMessage, Keys], Generic[A, P, Keys]):
     """The type of an event. ``Account.opened`` is one; ``account.opened(…)`` applies a new event."""
 
     decorator = "event"
@@ -49,10 +51,24 @@ class EventType(MessageType, Generic[A, P]):
         )
 
     @overload
-    def __get__(self, instance: Message | None, owner: type) -> Self: ...
+    def __get__(self, instance: Message | None, owner: type[Message]) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: type) -> Callable[P, A]: ...
-    def __get__(self, instance: Any, owner: type) -> Any:
+    def __get__(
+        self, instance: None, owner: OneKey[Key1, B]
+    ) -> EventType[B, P, OneKey[Key1, B]]: ...
+    @overload
+    def __get__(
+        self, instance: None, owner: TwoKeys[Key1, Key2, B]
+    ) -> EventType[B, P, TwoKeys[Key1, Key2, B]]: ...
+    @overload
+    def __get__(
+        self, instance: None, owner: ThreeKeys[Key1, Key2, Key3, B]
+    ) -> EventType[B, P, ThreeKeys[Key1, Key2, Key3, B]]: ...
+    @overload
+    def __get__(self, instance: None, owner: type[B]) -> EventType[B, P, SomeKeys]: ...
+    @overload
+    def __get__(self, instance: B, owner: type) -> Callable[P, B]: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None or isinstance(instance, Message):
             return self
         return MethodType(self._called, instance)
@@ -143,7 +159,7 @@ class EventType(MessageType, Generic[A, P]):
         )
 
 
-class CommandType(MessageType, Generic[A, P]):
+class CommandType(MessageType[A, P, CommandMessage[A], Keys], Generic[A, P, Keys]):
     """The type of a command. ``account.withdraw(…)`` decides; nothing is stored."""
 
     decorator = "command"
@@ -152,10 +168,24 @@ class CommandType(MessageType, Generic[A, P]):
     reserved = RESERVED | {"expected_version", "idempotency_key"}  # arguments of `transact`
 
     @overload
-    def __get__(self, instance: Message | None, owner: type) -> Self: ...
+    def __get__(self, instance: Message | None, owner: type[Message]) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: type) -> Callable[P, A | Rejected]: ...
-    def __get__(self, instance: Any, owner: type) -> Any:
+    def __get__(
+        self, instance: None, owner: OneKey[Key1, B]
+    ) -> CommandType[B, P, OneKey[Key1, B]]: ...
+    @overload
+    def __get__(
+        self, instance: None, owner: TwoKeys[Key1, Key2, B]
+    ) -> CommandType[B, P, TwoKeys[Key1, Key2, B]]: ...
+    @overload
+    def __get__(
+        self, instance: None, owner: ThreeKeys[Key1, Key2, Key3, B]
+    ) -> CommandType[B, P, ThreeKeys[Key1, Key2, Key3, B]]: ...
+    @overload
+    def __get__(self, instance: None, owner: type[B]) -> CommandType[B, P, SomeKeys]: ...
+    @overload
+    def __get__(self, instance: B, owner: type) -> Callable[P, B | Rejected]: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None or isinstance(instance, Message):
             return self
         return MethodType(self._called, instance)
@@ -217,7 +247,59 @@ class CommandType(MessageType, Generic[A, P]):
                 "gone after a reload: evolve in an event method, and return self.<event>(…)."
             )
 
+    @overload
     def transact(
+        self: CommandType[A, P, OneKey[Key1, Any]],
+        key: Key1,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result[A]: ...
+    @overload
+    def transact(
+        self: CommandType[A, P, TwoKeys[Key1, Key2, Any]],
+        key: Key1,
+        second: Key2,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result[A]: ...
+    @overload
+    def transact(
+        self: CommandType[A, P, ThreeKeys[Key1, Key2, Key3, Any]],
+        key: Key1,
+        second: Key2,
+        third: Key3,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Result[A]: ...
+    @overload
+    def transact(
+        self: CommandType[A, P, SomeKeys],
+        key: Any,
+        second: Any,
+        third: Any,
+        fourth: Any,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Result[A]: ...
+    # Nothing may stand beside the parameters of a method; a message is checked with options, too.
+    @overload
+    def transact(
+        self,
+        /,
+        *args: Any,
+        expected_version: int | None,
+        idempotency_key: str | None = None,
+        **kwargs: Any,
+    ) -> Result[A]: ...
+    @overload
+    def transact(self, /, *args: Any, idempotency_key: str | None, **kwargs: Any) -> Result[A]: ...
+    @overload
+    def transact(self, /, **by_name: Any) -> Result[A]: ...
+    def transact(  # type: ignore[misc] # P might have these names; see `reserved`
         self,
         /,
         *args: Any,

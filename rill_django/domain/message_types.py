@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 import msgspec
-from typing_extensions import Self
+from typing_extensions import ParamSpec, Self, TypeVar
 
 from .conditions import Conditions, conditions_of
 from .errors import DefinitionError, InvalidMessage, Misuse
@@ -19,10 +19,19 @@ from .misuse import attach_refusals, called_on_the_class
 from .names import refuse_type_name
 from .parameters import Parameter, parameters_of
 from .payload import Payload, build_payload, invalid
+from .signatures import OneKey, SomeKeys, ThreeKeys, TwoKeys
 from .tracebacks import shorten
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
+
+A = TypeVar("A", default=Any)
+P = ParamSpec("P", default=...)
+M = TypeVar("M", bound=Message, default=Any)
+Keys = TypeVar("Keys", covariant=True, default=Any)
+Key1 = TypeVar("Key1")
+Key2 = TypeVar("Key2")
+Key3 = TypeVar("Key3")
 
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -30,8 +39,10 @@ RESERVED = frozenset((*(one for one in dir(EventMessage) if one[:2] != "__"), "d
 """Names that every message has already."""
 
 
-class MessageType:
+class MessageType(Generic[A, P, M, Keys]):
     """What event and command types share: a name, fields, and messages of that form.
+
+    For type checkers it is generic in its aggregate, its parameters, its messages, and the keys.
 
     Attributes:
         name: full stable name, e.g. ``bank.Account.opened``.
@@ -138,6 +149,46 @@ class MessageType:
                     f"{where}: the name {name!r} is taken by the library. Choose another one."
                 )
 
+    @overload
+    def message(
+        self: MessageType[A, P, M, OneKey[Key1, Any]],
+        key: Key1,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> M: ...
+    @overload
+    def message(
+        self: MessageType[A, P, M, TwoKeys[Key1, Key2, Any]],
+        key: Key1,
+        second: Key2,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> M: ...
+    @overload
+    def message(
+        self: MessageType[A, P, M, ThreeKeys[Key1, Key2, Key3, Any]],
+        key: Key1,
+        second: Key2,
+        third: Key3,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> M: ...
+    @overload
+    def message(
+        self: MessageType[A, P, M, SomeKeys],
+        key: Any,
+        second: Any,
+        third: Any,
+        fourth: Any,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> M: ...
+    @overload
+    def message(self, /, **by_name: Any) -> M: ...
     def message(self, /, *args: Any, **kwargs: Any) -> Any:
         """Return a message of this type: key properties first, then the fields, by position or name.
 
@@ -153,7 +204,7 @@ class MessageType:
             shorten(error)
             raise
 
-    def from_dict(self, values: Any) -> Any:
+    def from_dict(self, values: Any) -> M:
         """Return a message from plain values, as JSON gives them: dates, Decimals and UUIDs as text.
 
         Args:
@@ -175,7 +226,7 @@ class MessageType:
             shorten(error)
             raise
 
-    def from_json(self, data: bytes) -> Any:
+    def from_json(self, data: bytes) -> M:
         """Return a message from a JSON object. No digit of a number is lost on its way to a Decimal.
 
         Args:
@@ -212,8 +263,8 @@ class MessageType:
         values = {name: getattr(message, name) for name in message.__struct_fields__}
         return self.payload.convert(self.name, values)
 
-    def _checked(self, values: Mapping[str, Any]) -> Any:
-        message = self.payload.convert(self.name, values)
+    def _checked(self, values: Mapping[str, Any]) -> M:
+        message: M = self.payload.convert(self.name, values)
         self.aggregate.checked_empty(message)
         return message
 

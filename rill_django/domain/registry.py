@@ -40,7 +40,8 @@ class Registry:
         """
         _refuse_taken(self.aggregates, name, aggregate)
         own: dict[str, MessageType] = {}
-        for definition in (*aggregate.event_types(), *aggregate.command_types()):
+        every: list[MessageType] = [*aggregate.event_types(), *aggregate.command_types()]
+        for definition in every:
             _refuse_taken(self.events, definition.name, definition)
             _refuse_taken(self.commands, definition.name, definition)
             if own.setdefault(definition.name, definition) is not definition:

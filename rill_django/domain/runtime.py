@@ -106,11 +106,11 @@ def use(runtime: Runtime) -> Iterator[Runtime]:
 
 
 def transact(
-    message: CommandMessage,
+    message: CommandMessage[A],
     *,
     expected_version: int | None = None,
     idempotency_key: str | None = None,
-) -> Result[Any]:
+) -> Result[A]:
     """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
     __tracebackhide__ = True
     try:

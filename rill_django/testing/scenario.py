@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from typing_extensions import Self
 
@@ -15,6 +15,7 @@ from rill_django.testing.matching import assert_matches
 from rill_django.testing.memory import memory_runtime
 
 A = TypeVar("A", bound=Aggregate)
+P = ParamSpec("P")
 
 
 def given(aggregate: A, *others: Aggregate) -> Scenario[A]:
@@ -49,7 +50,7 @@ class Scenario(Generic[A]):
         self._given = aggregate
         self._others = others
 
-    def when(self, command: CommandType[A, ...], *args: Any, **kwargs: Any) -> Self:
+    def when(self, command: CommandType[A, P, Any], *args: P.args, **kwargs: P.kwargs) -> Self:
         """Let the aggregate decide about a command with these fields, by position or name."""
         __tracebackhide__ = True
         try:

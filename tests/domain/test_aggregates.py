@@ -162,6 +162,12 @@ class TestEvolving:
         with pytest.raises(TypeError, match=name):
             Account("1").evolve(**{name: 1})
 
+    def test_is_what_copy_replace_does(self):
+        account = Account("1").opened("Ann")
+        assert account.__replace__(owner="Bob") == account.evolve(owner="Bob")
+        with pytest.raises(TypeError, match="key properties never change"):
+            account.__replace__(number="2")
+
     def test_is_the_only_way_to_change_anything(self):
         account = Account("1")
         with pytest.raises(AttributeError):
