@@ -238,19 +238,21 @@ class AggregateMeta(msgspec.StructMeta):
         """
         aggregate = cls.empty(keys)
         values = cls._keys_of(aggregate)
+        given = dict(zip(cls._key_names, values))  # noqa: B905 - same length
         if "" in values:
             name = cls._key_names[values.index("")]
-            raise InvalidMessage(cls.type_name, name, "a key property must not be empty")
+            raise InvalidMessage(cls.type_name, name, "a key property must not be empty", given)
         for condition in cls._key_conditions:
             if not condition.predicate(aggregate):
-                raise InvalidMessage(cls.type_name, condition.field, condition.demand)
+                raise InvalidMessage(cls.type_name, condition.field, condition.demand, given)
         length = len(aggregate.stream)
         if length > MAX_STREAM_LENGTH:
             raise InvalidMessage(
                 cls.type_name,
-                "",
+                max(given, key=lambda name: len(str(given[name]))),
                 f"the stream's name, {aggregate.stream[:40]}…, has {length} characters; "
                 f"the longest that can be stored has {MAX_STREAM_LENGTH}",
+                given,
             )
         return aggregate
 

@@ -74,12 +74,21 @@ def conditions_of(function: Callable[..., Any]) -> Conditions:
 
 
 def check_preconditions(
-    required: Sequence[Condition], name: str, aggregate: Any, arguments: Sequence[Any]
+    required: Sequence[Condition],
+    name: str,
+    aggregate: Any,
+    arguments: Sequence[Any],
+    names: Sequence[str],
 ) -> None:
-    """Raise `InvalidMessage` for the first condition that does not hold."""
+    """Raise `InvalidMessage` for the first condition that does not hold.
+
+    Args:
+        names: of the fields that the arguments are.
+    """
     for condition in required:
         if not condition.predicate(aggregate, *arguments):
-            raise InvalidMessage(name, condition.field, condition.demand)
+            given = dict(zip(names, arguments))  # noqa: B905 - same length
+            raise InvalidMessage(name, condition.field, condition.demand, given)
 
 
 def check_postconditions(

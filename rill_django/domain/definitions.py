@@ -103,7 +103,7 @@ class EventType(MessageType[A, P, EventMessage, Keys], Generic[A, P, Keys]):
         alone = deciding.set(self) if deciding.get() is None else None
         try:
             if required:
-                check_preconditions(required, self.name, aggregate, arguments)
+                check_preconditions(required, self.name, aggregate, arguments, self.fields)
             applied = self._run(aggregate, arguments)
             if applied is not aggregate:
                 self._refuse_misuse(aggregate, applied)
@@ -218,7 +218,7 @@ class CommandType(MessageType[A, P, CommandMessage[A], Keys], Generic[A, P, Keys
         token = deciding.set(self)
         try:
             if required:
-                check_preconditions(required, self.name, aggregate, arguments)
+                check_preconditions(required, self.name, aggregate, arguments, self.fields)
             decision: A | Rejected = self._call(aggregate, arguments)
             if isinstance(decision, Rejected):
                 # Whatever was tried in between, or by others, is not what refuses.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,12 +33,20 @@ class InvalidMessage(RillError, ValueError):
         message_type: full name of the event, command or aggregate type, e.g. ``bank.Account.opened``.
         field: path of the offending field, e.g. ``address.lines[0]``; empty for the whole message.
         reason: what was wrong and what was expected.
+        given: the values, by field, that were refused, as far as they are known; not pickled.
     """
 
-    def __init__(self, message_type: str, field: str, reason: str) -> None:
+    def __init__(
+        self,
+        message_type: str,
+        field: str,
+        reason: str,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
         self.message_type = message_type
         self.field = field
         self.reason = reason
+        self.given: Mapping[str, Any] = {} if given is None else given
         where = f"{message_type}, field {field!r}" if field else message_type
         super().__init__(f"{where}: {reason}")
 

@@ -12,6 +12,7 @@ from msgspec import inspect
 
 from .errors import DefinitionError
 from .frozen import FrozenList, frozen, frozen_fields
+from .json_texts import MOST_LEVELS
 from .storable import decimal, moment, real, settled, text, time_of_day, whole
 
 # Their values are the same before and after, whatever they are.
@@ -69,6 +70,7 @@ class Kind:
         holds_decimals: whether a Decimal may be in it.
         needs_json: whether what comes back is known only by going through JSON.
         has_code: whether code of somebody else's makes values of it, which may do so as it likes.
+        levels: most objects and lists inside each other in a value; `MOST_LEVELS`: that many, or any number.
     """
 
     def __init__(self, annotation: Any, parameter: str, where: str) -> None:
@@ -96,6 +98,7 @@ class Kind:
         self.holds_decimals = any(isinstance(one, inspect.DecimalType) for one in inside)
         self.needs_json = any(map(_needs_json, inside))
         self.has_code = any(map(_has_code, inside))
+        self.levels = _levels(self.type, {})
 
 
 def bare(kind: inspect.Type) -> inspect.Type:
@@ -126,6 +129,27 @@ def _inside(kind: Any, seen: set[int] | None = None) -> Iterator[inspect.Type]:
         part = getattr(kind, name)
         for one in part if isinstance(part, tuple) else (part,):
             yield from _inside(one, seen)
+
+
+def _levels(kind: Any, known: dict[int, int]) -> int:
+    """Return an upper bound of how deep values of a type are. Types that hold themselves have none."""
+    if isinstance(kind, inspect.AnyType):
+        return MOST_LEVELS
+    if not isinstance(kind, (inspect.Type, inspect.Field)):
+        return 0
+    if id(kind) not in known:
+        known[id(kind)] = MOST_LEVELS  # For whoever meets it again inside itself.
+        parts = [getattr(kind, name) for name in kind.__struct_fields__]
+        inside = [
+            _levels(one, known)
+            for part in parts
+            for one in (part if isinstance(part, tuple) else (part,))
+        ]
+        own = not isinstance(
+            kind, (inspect.Field, inspect.Metadata, inspect.UnionType, *_LEAVES, *_EXACT)
+        )
+        known[id(kind)] = min(MOST_LEVELS, own + max(inside, default=0))
+    return known[id(kind)]
 
 
 def _settling(kind: inspect.Type) -> Callable[[Any], Any]:

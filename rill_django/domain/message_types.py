@@ -13,6 +13,7 @@ from typing_extensions import ParamSpec, Self, TypeVar
 from .conditions import Conditions, conditions_of
 from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
+from .json_texts import WrongText, culprit_in, members_of
 from .messages import EventMessage, Message
 from .methods import refuse_what_never_runs
 from .misuse import attach_refusals, called_on_the_class
@@ -32,8 +33,6 @@ Keys = TypeVar("Keys", covariant=True, default=Any)
 Key1 = TypeVar("Key1")
 Key2 = TypeVar("Key2")
 Key3 = TypeVar("Key3")
-
-_names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 RESERVED = frozenset((*(one for one in dir(EventMessage) if one[:2] != "__"), "definition"))
 """Names that every message has already."""
@@ -233,26 +232,32 @@ class MessageType(Generic[A, P, M, Keys]):
             data: field values by name, key properties included, in UTF-8.
 
         Raises:
-            InvalidMessage: it is no JSON, or as in `from_dict`.
+            InvalidMessage: it is no JSON, has a key twice in an object, or as in `from_dict`.
         """
         try:
-            names = _names.decode(data)
-            unknown = next(
-                (name for name in names if name not in self.payload.struct.__struct_fields__), None
-            )
-            message = None if unknown is not None else self.payload.decode(data)
+            members = members_of(data)
+            for name in members:
+                if name not in self.payload.struct.__struct_fields__:
+                    raise InvalidMessage(self.name, name, "is not a field of this message")
+            message = self._decoded(data, members)
         except msgspec.ValidationError as error:
             raise invalid(self.name, error) from None
-        except (ValueError, RecursionError) as error:
-            raise InvalidMessage(self.name, "", f"is not JSON: {error}") from None
-        if unknown is not None:
-            raise InvalidMessage(self.name, unknown, "is not a field of this message")
+        except WrongText as error:
+            raise InvalidMessage(self.name, error.field, error.reason) from None
         __tracebackhide__ = True
         try:
-            return self._checked({name: getattr(message, name) for name in names})
+            return self._checked({name: getattr(message, name) for name in members})
         except Exception as error:
             shorten(error)
             raise
+
+    def _decoded(self, data: bytes, members: Mapping[str, msgspec.Raw]) -> Any:
+        try:
+            return self.payload.decode(data)
+        except msgspec.ValidationError:
+            raise
+        except (ValueError, RecursionError):
+            raise culprit_in(members) from None
 
     def checked(self, message: Message) -> Any:
         """Return a message of this type, which somebody may have made by hand, as `message` makes it.

@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr
 from .constraints import Check, separate
 from .errors import DefinitionError, InvalidMessage
 from .frozen import frozen
+from .json_texts import MOST_LEVELS, TOO_DEEP, levels_of
 from .kinds import Kind
 from .messages import Message, plain_scalar
 from .parameters import Parameter
@@ -53,6 +54,7 @@ class Payload:
         self._freeze = tuple((name, one.freeze) for name, one in kinds.items() if one.freeze)
         self._holds_floats = any(one.holds_floats for one in kinds.values())
         self._needs_json = any(one.needs_json for one in kinds.values())
+        self._may_be_deep = any(one.levels >= MOST_LEVELS for one in kinds.values())
         self._has_code = any(one.has_code for one in kinds.values())
         self._decoder = msgspec.json.Decoder(struct)
         self.decode: Callable[[bytes], Any] = (
@@ -68,26 +70,31 @@ class Payload:
             InvalidMessage: a value is of the wrong type, out of bounds, missing, not known, or
                 cannot be kept without loss.
         """
-        unstorable: InvalidMessage | None = None
-        # What is plain already would be copied only, by the call that costs most here.
-        if not _PLAIN.issuperset(map(type, values.values())):
-            try:
-                values = plain_values(values, in_one_order=self._needs_json)
-            except (TypeError, ValueError, RecursionError) as error:
-                unstorable = self._unstorable(type_name, values, error)
-        for field, kind in self._decimals:
-            value = values.get(field)
-            if type(value) in _MAY_HOLD_FLOATS and (lost := lost_digits(kind, value)):
-                raise InvalidMessage(type_name, field + lost.path, lost.reason)
+        given = values
         try:
-            message = msgspec.convert(values, self.struct, str_keys=True)
-        except msgspec.ValidationError as error:
-            raise invalid(type_name, error) from None
-        except RecursionError:
-            raise InvalidMessage(type_name, "", "is nested too deeply") from None
-        if unstorable:  # Second, since msgspec's own error names the field.
-            raise unstorable
-        return self.settled(type_name, message)
+            unstorable: InvalidMessage | None = None
+            # What is plain already would be copied only, by the call that costs most here.
+            if not _PLAIN.issuperset(map(type, values.values())):
+                try:
+                    values = plain_values(values, in_one_order=self._needs_json)
+                except (TypeError, ValueError, RecursionError) as error:
+                    unstorable = self._unstorable(type_name, values, error)
+            for field, kind in self._decimals:
+                value = values.get(field)
+                if type(value) in _MAY_HOLD_FLOATS and (lost := lost_digits(kind, value)):
+                    raise InvalidMessage(type_name, field + lost.path, lost.reason)
+            try:
+                message = msgspec.convert(values, self.struct, str_keys=True)
+            except msgspec.ValidationError as error:
+                raise invalid(type_name, error) from None
+            except RecursionError:
+                raise self._too_deep(type_name, values) from None
+            if unstorable:  # Second, since msgspec's own error names the field.
+                raise unstorable
+            return self.settled(type_name, message)
+        except InvalidMessage as error:
+            error.given = given
+            raise
 
     def settled(self, type_name: str, message: Any) -> Any:
         """Return a message of this struct as it will come back from the log.
@@ -107,7 +114,11 @@ class Payload:
             wrong = check(getattr(message, field))
             if wrong is not None:
                 raise InvalidMessage(type_name, field + wrong.path, wrong.reason)
-        return self._through_json(type_name, message) if self._needs_json else message
+        if self._needs_json:
+            message = self._through_json(type_name, message)
+        if self._may_be_deep and levels_of(self.encode(message)) > MOST_LEVELS:
+            raise self._too_deep(type_name, self._values(message))
+        return message
 
     def encode(self, message: Message) -> bytes:
         """Return the JSON of a message, in a form that every database gives back as it is.
@@ -126,8 +137,7 @@ class Payload:
             if not self._has_code or self.encode(again) == data:
                 return again
         except (TypeError, ValueError, RecursionError) as error:
-            values = {name: getattr(message, name) for name in fields}
-            raise self._unstorable(type_name, values, error) from None
+            raise self._unstorable(type_name, self._values(message), error) from None
         other = next(
             name
             for name in fields
@@ -135,9 +145,28 @@ class Payload:
         )
         raise InvalidMessage(type_name, other, "comes back from JSON as something else")
 
+    def _values(self, message: Message) -> dict[str, Any]:
+        return {name: getattr(message, name) for name in self.struct.__struct_fields__}
+
+    def _too_deep(self, type_name: str, values: Mapping[str, Any]) -> InvalidMessage:
+        field = ""
+        for name, value in values.items():
+            try:
+                if levels_of(_encoder.encode([value])) > MOST_LEVELS:
+                    field = name
+                    break
+            except (TypeError, ValueError):
+                continue
+            except RecursionError:
+                field = name
+                break
+        return InvalidMessage(type_name, field, f"cannot be stored as JSON: {TOO_DEEP}")
+
     def _unstorable(
         self, type_name: str, values: Mapping[str, Any], error: Exception
     ) -> InvalidMessage:
+        if isinstance(error, RecursionError):
+            return self._too_deep(type_name, values)
         field = ""
         for name, value in values.items():
             try:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
-from typing import Any
 
 import msgspec
 
+from rill_django.domain.json_texts import MOST_LEVELS, doubled_keys_of, levels_of
 from rill_django.domain.records import StoredEvent
 from rill_django.domain.registry import Registry
 from rill_django.integrity.contents import ContentCheck
 from rill_django.integrity.findings import Damage, Finding, Findings
 from rill_django.integrity.lines import Incoming
-
-MOST_LEVELS = 31
-"""Objects and lists inside each other: MariaDB takes no more, the others do."""
 
 AT_ONCE = 500
 BYTES_AT_ONCE = 4_000_000
@@ -131,53 +127,13 @@ class Inspection:
             self._own[kind] = Finding(1, [told])
 
 
-class _Pairs:
-    """Makes objects, and notes the keys that are twice in one."""
+class _Line(msgspec.Struct):
+    metadata: str = "{}"
 
-    def __init__(self) -> None:
-        self.doubled: list[str] = []
 
-    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            seen: set[str] = set()
-            for key, _value in pairs:
-                if key in seen:
-                    self.doubled.append(key)
-                seen.add(key)
-        return made
+_line = msgspec.json.Decoder(_Line)
 
 
 def doubled_keys(line: bytes) -> list[str]:
     """Return the keys that are twice in an object of a line, or in its metadata."""
-    pairs = _Pairs()
-    decoder = json.JSONDecoder(
-        object_pairs_hook=pairs, parse_int=str, parse_float=str, parse_constant=str, strict=False
-    )
-    try:
-        found = decoder.decode(line.decode())
-        decoder.decode(found.get("metadata", "{}"))
-    except RecursionError:  # msgspec goes deeper, and the depth is told by itself.
-        pass
-    return pairs.doubled
-
-
-def levels_of(*texts: bytes) -> int:
-    """Return how many objects and lists are inside each other, the outermost included."""
-    return max(_levels(text) for text in texts)
-
-
-def _levels(text: bytes) -> int:
-    most = text.count(b"{") + text.count(b"[")
-    if most <= MOST_LEVELS:
-        return most
-    level, containers = 0, [msgspec.json.decode(text)]
-    while containers:
-        level += 1
-        containers = [
-            inner
-            for one in containers
-            for inner in (one.values() if isinstance(one, dict) else one)
-            if isinstance(inner, (dict, list))
-        ]
-    return level
+    return doubled_keys_of(line.decode()) + doubled_keys_of(_line.decode(line).metadata)

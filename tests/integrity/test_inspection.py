@@ -10,9 +10,10 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection
 
+from rill_django.domain.json_texts import MOST_LEVELS, levels_of
 from rill_django.integrity.import_file import ImportFile
 from rill_django.integrity.importing import Import, ImportRefused
-from rill_django.integrity.inspection import MOST_LEVELS, Objection, doubled_keys, levels_of
+from rill_django.integrity.inspection import Objection, doubled_keys
 from rill_django.integrity.trailer import Tally, as_trailer
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.tables import Event
