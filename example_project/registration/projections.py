@@ -19,7 +19,7 @@ class RegisteredAccounts(RowProjection):
     @on(Account.registered)
     def registered(self, row: RegisteredAccount, event: RecordedEvent) -> None:
         """The row begins here."""
-        row.registered_at = event.recorded_at
+        row.registered_at = event.occurred_at
 
     @on(Account.display_name_chosen)
     def display_name_chosen(self, row: RegisteredAccount, event: RecordedEvent) -> None:
@@ -72,7 +72,7 @@ class OpenClaims(Projection):
             claim_id=event.claim_id,
             email_address=event.email_address,
             account_id=event.account_id,
-            claimed_at=event.recorded_at,
+            claimed_at=event.occurred_at,
         )
 
     @on(EmailOwnership.claim_expired)

@@ -16,6 +16,8 @@ def send_confirmation_mail(event: RecordedEvent) -> None:
 
     If the process dies just now the mail is lost. That is bearable: the account can claim again.
     """
+    if "occurred_at" in event.metadata:
+        return  # History that is recorded afterwards.
     link = confirmation_link(event.email_address, event.account_id, event.claim_id)
     send_mail(
         subject=_("Please confirm your e-mail address"),

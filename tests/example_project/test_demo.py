@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
 CLEAN_END_SECONDS = 10
 
+EVENTS_OF_PEOPLE = 47
+FLIGHTS = "rill_django_event WHERE version = 0 AND stream LIKE 'flights.%'"
+
 
 class Demo:
     """Runs the command on one database."""
@@ -111,8 +114,31 @@ def test_it_fills_the_database(demo):
     assert (demo.first.returncode, demo.first.stderr) == (0, "")
     assert "842 flights recorded, 2,522 events." in demo.first.stdout
     assert "http://" not in demo.first.stdout
-    assert demo.number_of("rill_django_event") == 2_522
+    assert demo.number_of("rill_django_event") == 2_522 + EVENTS_OF_PEOPLE
     assert demo.number_of("flights_departure") == 842
+
+
+def test_the_registration_has_something_to_show(demo):
+    assert "13 people registered, for the smaller example." in demo.first.stdout
+    assert "Subject:" not in demo.first.stdout, "mails were sent to people who are made up"
+    for table, number in (
+        ("registration_registeredaccount", 13),
+        ("registration_registeredaccount WHERE email_address != ''", 8),
+        ("registration_ownedaddress", 8),
+        ("registration_openclaim", 4),
+        ("registration_displayname", 13),
+    ):
+        assert demo.number_of(table) == number, table
+    assert demo.number_of("registration_registeredaccount WHERE registered_at < date('now')") > 8
+    settled = subprocess.run(
+        demo.command("settle_registrations", "--dry-run"),
+        cwd=ROOT,
+        env=demo.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert settled.stdout == "1 claims would expire, 1 display names be taken back\n"
 
 
 def test_the_table_is_aligned(demo):
@@ -126,7 +152,8 @@ def test_a_second_run_records_nothing_twice(demo):
     again = demo.run("--no-serve", "--flights", "day")
     assert (again.returncode, again.stderr) == (0, "")
     assert "0 flights recorded, 0 events; 842 were there already." in again.stdout
-    assert demo.number_of("rill_django_event") == 2_522
+    assert "people registered" not in again.stdout
+    assert demo.number_of("rill_django_event") == 2_522 + EVENTS_OF_PEOPLE
     assert demo.number_of("flights_departure") == 842
 
 
@@ -135,10 +162,12 @@ def test_a_projection_that_has_come_new_is_built_by_the_next_run(demo):
         database.execute("DELETE FROM rill_django_checkpoint WHERE name LIKE 'registration.Owned%'")
         database.execute("DELETE FROM rill_django_checkpoint WHERE name = 'flights.DepartureBoard'")
         database.execute("DELETE FROM flights_departure")
-    again = demo.run("--no-serve", "--flights", "day")
+        database.execute("DELETE FROM registration_ownedaddress")
+    # The worker says that it builds what commands did not keep.
+    again = demo.run("--no-serve", "--flights", "day", RILL_LOG_LEVEL="ERROR")
     assert (again.returncode, again.stderr) == (0, "")
-    assert "Projecting: 2,522 of 2,522 events" in again.stdout
-    assert "  registration.OwnedAddresses          0  rows, inline\n" in again.stdout
+    assert "Projecting: 2,569 of 2,569 events" in again.stdout
+    assert "  registration.OwnedAddresses          8  rows, inline\n" in again.stdout
     assert demo.number_of("flights_departure") == 842
 
 
@@ -238,7 +267,7 @@ def test_a_signal_while_recording_leaves_what_can_be_gone_on_with(tmp_path):
 
     def has_begun():
         try:
-            return demo.number_of("rill_django_event") > 0
+            return demo.number_of(FLIGHTS) > 0
         except sqlite3.OperationalError:
             return False  # The tables are not there yet.
 
@@ -250,7 +279,7 @@ def test_a_signal_while_recording_leaves_what_can_be_gone_on_with(tmp_path):
     assert errors == (
         "CommandError: Stopped. What has been recorded stays; run it again to go on from there.\n"
     )
-    recorded = demo.number_of("rill_django_event WHERE version = 0")
+    recorded = demo.number_of(FLIGHTS)
     assert 0 < recorded < 27_004
     assert recorded % 100 == 0
     again = demo.run("--no-serve", "--flights", "day")

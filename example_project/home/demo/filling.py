@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.core.management import call_command
 from django.core.management.base import OutputWrapper
+from django.utils import timezone
 
 from example_project.flights.dataset import MissingData, Period, year_file
 from example_project.flights.recording import Tally, record
 from example_project.home.demo.errors import DemoFailed, DemoStopped
+from example_project.registration import people
+from rill_django import RejectedError
 from rill_django.management.progress import Progress
 from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import ProjectionWorker
@@ -40,6 +45,14 @@ def record_flights(period: Period, output: OutputWrapper, stop: Stop) -> Tally:
     if stop.is_set():
         raise DemoStopped
     return tally
+
+
+def register_people() -> int:
+    """Have the people of the registration example register who have not; return how many."""
+    # Somebody who has tried the example may have taken what is theirs. Then there is something to see.
+    with suppress(RejectedError):
+        return people.register_people(timezone.now())
+    return 0
 
 
 def apply_events(output: OutputWrapper, stop: Stop) -> list[str]:

@@ -50,6 +50,7 @@ def places(root: str) -> Iterator[tuple[str, str]]:
         ("Front page", "home"),
         ("Event list", "admin:rill_django_event_changelist"),
         ("Departure board", "admin:flights_departure_changelist"),
+        ("Registration", "registration:index"),
         ("Projections", "admin:rill_django_checkpoint_changelist"),
         ("API", "rill_django:root"),
     ):

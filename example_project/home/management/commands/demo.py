@@ -32,8 +32,9 @@ class Command(BaseCommand):
     """A shell round the parts in ``home/demo``."""
 
     help = (
-        "Records departures from New York in 2013 as events, brings the projections up to date and "
-        "serves the site, with the projection worker beside it. Run again, it records nothing twice."
+        "Records departures from New York in 2013 as events, and people who register, brings the "
+        "projections up to date and serves the site, with the projection worker beside it. Run again, "
+        "it records nothing twice."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -86,20 +87,23 @@ class Command(BaseCommand):
         """Fill the database and say what is in it; return which projections stand still, and why."""
         filling.check_data(period)
         filling.migrate()
+        registered = filling.register_people()
         tally = filling.record_flights(period, self.stdout, stop)
-        self.show_tally(tally)
+        self.show_tally(tally, registered)
         trouble = filling.apply_events(self.stdout, stop)
         self.stdout.write(self.style.MIGRATE_HEADING("\nIn the database now"))
         self.stdout.write(overview.table(overview.contents()))
         return trouble
 
-    def show_tally(self, tally: Tally) -> None:
-        """Say what became of the flights."""
+    def show_tally(self, tally: Tally, registered: int) -> None:
+        """Say what became of the flights, and how many people have registered."""
         parts = [f"{tally.recorded:,} flights recorded, {tally.events:,} events"]
         if tally.already_there:
             parts.append(f"{tally.already_there:,} were there already")
         parts += [f"{number:,} refused: {reason}" for reason, number in tally.refused.items()]
         self.stdout.write("; ".join(parts) + ".")
+        if registered:
+            self.stdout.write(f"{registered} people registered, for the smaller example.")
 
     def show_places(self, site: Site, login: Login) -> None:
         """Say where to look, and how to get in."""
