@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from example_project.flights.models import (
@@ -69,8 +67,7 @@ class DepartureAdmin(ProjectionAdmin):
     @admin.display(description="events")
     def events(self, row: Departure) -> SafeString:
         """A link to what the row follows from."""
-        url = reverse("admin:rill_django_event_changelist", query={"stream__exact": row.stream})
-        return format_html('<a href="{}">{}</a>', url, row.stream)
+        return self.events_link(row, row.stream)
 
 
 @admin.register(CarrierPunctuality)

@@ -11,12 +11,12 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from rill_django.admin.links import links_of
 from rill_django.admin.paging import CappedPaginator
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.domain.registry import current_registry
@@ -166,9 +166,8 @@ class EventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("stream"))
     def stream_link(self, event: Event) -> SafeString:
         """The name, leading to all events of the stream."""
-        return format_html(
-            '<a href="{}">{}</a>', _list_url(stream__exact=event.stream), event.stream
-        )
+        links = links_of(event)
+        return links.link(event.stream, links.to(Event, "changelist", stream__exact=event.stream))
 
     @admin.display(description=_("type"))
     def type_with_description(self, event: Event) -> SafeString:
@@ -196,29 +195,27 @@ class EventAdmin(ReadOnlyAdmin):
         near = Event.objects.only("version", "type").filter(
             stream=event.stream, version__in=(event.version - 1, event.version + 1)
         )
-        links = [
+        links = links_of(event)
+        found = [
             format_html(
-                '<a href="{}">{} {}</a> <span class="rill-quiet">{}</span>',
-                reverse("admin:rill_django_event_change", args=(other.pk,)),
-                "←" if other.version < event.version else "→",
-                other.version,
+                '{} <span class="rill-quiet">{}</span>',
+                links.link(
+                    f"{'←' if other.version < event.version else '→'} {other.version}",
+                    links.to(Event, "change", other.pk),
+                ),
                 other.type.rpartition(".")[2],
             )
             for other in near.order_by("version")
         ]
-        if not links:
+        if not found:
             return format_html(
                 '<span class="rill-quiet">{}</span>', _("It is the only one so far.")
             )
-        return format_html("{}" + " &nbsp; {}" * (len(links) - 1), *links)
+        return format_html("{}" + " &nbsp; {}" * (len(found) - 1), *found)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the link to all events of a stream."""
         return lookup == "stream__exact" or super().lookup_allowed(lookup, value, request)
-
-
-def _list_url(**query: str) -> str:
-    return reverse("admin:rill_django_event_changelist", query=query)
 
 
 def _readable(value: Any) -> SafeString:

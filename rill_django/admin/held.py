@@ -8,21 +8,26 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q
-from django.urls import reverse
+from django.db.models import Model, Q
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from rill_django.admin.links import Links, links_of
 from rill_django.admin.readonly import ReadOnlyAdmin, local_text
-from rill_django.models import Event, ParkedEvent, SkippedEvent
+from rill_django.models import Checkpoint, Event, ParkedEvent, SkippedEvent
 from rill_django.projections.reasons import reason_of
 
 _LONGEST_REPR = 200  # What a LogEntry keeps.
 
 
-def event_urls(identities: Collection[str]) -> Mapping[str, str]:
-    """Return the addresses of events (``stream@version``) that are in the log; in one query."""
+def event_urls(identities: Collection[str], links: Links) -> Mapping[str, str]:
+    """Return the addresses of events (``stream@version``) that are in the log; in one query.
+
+    There are none where the log is not on this site, or the user may not see it.
+    """
+    if not links.may_view(Event):
+        return {}
     wanted = Q()
     for identity in identities:
         stream, _at, version = identity.rpartition("@")
@@ -31,7 +36,7 @@ def event_urls(identities: Collection[str]) -> Mapping[str, str]:
     if not wanted:
         return {}
     return {
-        f"{stream}@{version}": reverse("admin:rill_django_event_change", args=(pk,))
+        f"{stream}@{version}": links.to(Event, "change", pk)
         for stream, version, pk in Event.objects.filter(wanted).values_list(
             "stream", "version", "pk"
         )
@@ -67,13 +72,13 @@ class HeldEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("projection"))
     def projection_link(self, held: Any) -> SafeString:
         """Lead to the projection's page, where events are retried and skipped."""
-        return projection_link(held.projection)
+        return projection_link(held, held.projection)
 
     @admin.display(description=_("event"))
     def event_link(self, held: Any) -> SafeString:
         """Lead to the event in the log."""
-        url = reverse("admin:rill_django_event_changelist", query={"q": held.event})
-        return format_html('<a href="{}">{}</a>', url, held.event)
+        links = links_of(held)
+        return links.link(held.event, links.to(Event, "changelist", q=held.event))
 
     @admin.display(description=_("error"))
     def last_line(self, held: Any) -> str:
@@ -125,7 +130,7 @@ class SkippedEventAdmin(HeldEventAdmin):
         return skipped_by([skipped]).get(skipped.pk)
 
 
-def projection_link(name: str) -> SafeString:
-    """Return a link to the page of a projection."""
-    url = reverse("admin:rill_django_checkpoint_projection", args=(name,))
-    return format_html('<a href="{}">{}</a>', url, name)
+def projection_link(row: Model, name: str) -> SafeString:
+    """Return the name of a projection, leading from a row to its page."""
+    links = links_of(row)
+    return links.link(name, links.to(Checkpoint, "projection", name))

@@ -8,8 +8,13 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.db import router
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import redirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -17,6 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from rill_django.admin.held import event_urls, projection_link
+from rill_django.admin.links import page_url
 from rill_django.admin.mending import Mending, SkipForm
 from rill_django.admin.readonly import ReadOnlyAdmin, local_text
 from rill_django.admin.standing import Page, Standing, error_of_waiting
@@ -50,7 +56,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
     @admin.display(description="projection")
     def projection(self, checkpoint: Checkpoint) -> SafeString:
         """Lead to the projection's page."""
-        return projection_link(checkpoint.name)
+        return projection_link(checkpoint, checkpoint.name)
 
     @admin.display(description="updated at")
     def moved(self, checkpoint: Checkpoint) -> str:
@@ -73,7 +79,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
             path(
                 f"{name}/<path:name>/",
                 self.admin_site.admin_view(view),
-                name=f"rill_django_checkpoint_{name}",
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
             )
             for name, view in pages
         ] + super().get_urls()
@@ -110,7 +116,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
             "projection": projection,
             "standing": standing,
             "standings": [standing],
-            "page": Page(projection, standing, shows_events=_may_see_events(request)),
+            "page": Page(projection, standing, self.links(request)),
             "history_of": self._history_of(projection),
         }
         return self._page(request, "projection", context)
@@ -121,7 +127,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         Mending(self, request, self._named(name)).retry()
-        return redirect("admin:rill_django_checkpoint_projection", name=name)
+        return self._back_to(name)
 
     def skip_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask for a reason, and do what ``manage.py retry_projection --skip`` does."""
@@ -140,13 +146,13 @@ class CheckpointAdmin(ReadOnlyAdmin):
                 "title": _("Skip an event for good"),
                 "projection": projection,
                 "event": event,
-                "url": event_urls({event}).get(event) if _may_see_events(request) else None,
+                "url": event_urls({event}, self.links(request)).get(event),
                 "error": error,
                 "reason": reason_of(error),
                 "form": form,
             }
             return self._page(request, "skip", context)
-        return redirect("admin:rill_django_checkpoint_projection", name=name)
+        return self._back_to(name)
 
     def _page(
         self, request: HttpRequest, template: str, context: dict[str, Any]
@@ -160,6 +166,9 @@ class CheckpointAdmin(ReadOnlyAdmin):
             **context,
         }
         return TemplateResponse(request, f"admin/rill_django/{template}.html", context)
+
+    def _back_to(self, name: str) -> HttpResponseRedirect:
+        return HttpResponseRedirect(page_url(self.admin_site, self.model, "projection", name))
 
     def _history_of(self, projection: Projection) -> int | None:
         """Return the key of the checkpoint that retries are logged with, if the admin can see it."""
@@ -185,7 +194,3 @@ class CheckpointAdmin(ReadOnlyAdmin):
     def _require(is_allowed: bool) -> None:
         if not is_allowed:
             raise PermissionDenied
-
-
-def _may_see_events(request: HttpRequest) -> bool:
-    return request.user.has_perm("rill_django.view_event")

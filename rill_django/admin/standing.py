@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.db.models import Case, Value, When
 
 from rill_django.admin.held import event_urls, skipped_by
+from rill_django.admin.links import Links
 from rill_django.models import Checkpoint, ParkedEvent, SkippedEvent
 from rill_django.projections.checkpoint import State
 from rill_django.projections.projection import OnError, Projection
@@ -77,10 +78,10 @@ class Page:
     Args:
         projection: that is shown.
         standing: where it stands.
-        shows_events: whether addresses of events are wanted. One that is not in the log has none.
+        links: where the page leads to. An event that is not in the log has no address.
     """
 
-    def __init__(self, projection: Projection, standing: Standing, *, shows_events: bool) -> None:
+    def __init__(self, projection: Projection, standing: Standing, links: Links) -> None:
         using, name = projection.using, projection.name
         self.is_parking = projection.on_error is OnError.PARK
         parked = ParkedEvent.objects.using(using).filter(projection=name)
@@ -92,7 +93,7 @@ class Page:
         left_out = list(skipped.order_by("-skipped_at", "-pk")[:MOST_SHOWN])
         events = {one.piece.failed_event for one in standing.stopped}
         events |= {row.event for row in waiting} | {row.event for row in left_out}
-        urls = event_urls(events) if shows_events else {}
+        urls = event_urls(events, links)
         by = skipped_by(left_out)
         self.stopped = [
             one._replace(url=urls.get(one.piece.failed_event, "")) for one in standing.stopped
@@ -113,11 +114,13 @@ def error_of_waiting(projection: Projection, event: str) -> str | None:
 
     It is empty for one that was not tried, since it waits behind another.
     """
+    if not event or "\0" in event:  # Which PostgreSQL cannot be asked for.
+        return None
     using, name = projection.using, projection.name
     parked = ParkedEvent.objects.using(using).filter(projection=name, event=event)
     stopped = Checkpoint.objects.using(using).filter(name=name, failed_event=event)
     for errors in (parked.order_by("position"), stopped):
         found: str | None = errors.values_list("error", flat=True).first()
-        if event and found is not None:
+        if found is not None:
             return found
     return None
