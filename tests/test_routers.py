@@ -37,7 +37,7 @@ def sqlite(name):
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": folder / name,
-        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL"},
         "ATOMIC_REQUESTS": True,
     }
 
