@@ -1,5 +1,7 @@
 """The other pages, each in the project of the tutorial."""
 
+import configparser
+
 import pytest
 
 from tests.docs.pages import PAGES, Block, all_blocks, number_of_python_blocks, python_blocks
@@ -7,6 +9,7 @@ from tests.docs.project import Project, once, worker
 
 RUN_BY = {
     "README.md": "tests/docs/test_tutorial.py",
+    "docs/deployment.md": "tests/docs/test_pages.py",
     "docs/failures.md": "tests/docs/test_pages.py",
     "docs/form-and-view.md": "tests/docs/test_form_and_view.py",
     "docs/guide.md": "tests/docs/test_guide.py",
@@ -15,7 +18,7 @@ RUN_BY = {
     "docs/reference.md": "tests/docs/test_pages.py",
     "docs/tenants.md": "tests/tenants/test_django_tenants.py",
 }
-LANGUAGES = {"console", "html", "json", "python", "sql", "text", "yaml"}
+LANGUAGES = {"console", "dockerfile", "html", "ini", "json", "python", "sql", "text", "yaml"}
 
 LOOK = """
 from django.test import Client
@@ -78,6 +81,27 @@ def test_the_reference(empty):
     empty.follow("docs/reference.md")
     check(empty)
     assert empty.has_done_all_of("docs/reference.md")
+
+
+@once
+def test_deployment(tutorial, monkeypatch):
+    (settings,) = python_blocks("docs/deployment.md")
+    tutorial.write(settings)
+    for name in ("SECRET_KEY", "DATABASE_PASSWORD"):
+        monkeypatch.setenv(
+            name, "of the test, and long enough for the check to say nothing 0123456789"
+        )
+    tutorial.manage("check", "--deploy", "--fail-level", "WARNING")
+    assert tutorial.has_done_all_of("docs/deployment.md")
+
+
+def test_units_of_systemd_can_be_read():
+    units = [one.code for one in all_blocks("docs/deployment.md") if one.language == "ini"]
+    for unit in units:
+        read = configparser.ConfigParser(strict=True, interpolation=None)
+        read.read_string(unit)
+        assert read["Service"]["ExecStart"].startswith("/")
+    assert len(units) == 3
 
 
 @once

@@ -207,3 +207,9 @@ def test_a_metrics_port_that_is_taken_is_an_error():
         port = str(taken.getsockname()[1])
         with pytest.raises(CommandError, match=f"Port {port} cannot be had"):
             run("run_projections", "bank.Balances", "--once", "--metrics-port", port)
+
+
+def test_an_address_for_metrics_that_this_machine_has_not_is_an_error():
+    words = ("--metrics-port", "9101", "--metrics-address", "203.0.113.1")
+    with pytest.raises(CommandError, match=r"Port 9101 .* at 203\.0\.113\.1: "):
+        run("run_projections", "bank.Balances", "--once", *words)

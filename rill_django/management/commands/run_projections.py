@@ -33,7 +33,13 @@ class Command(Interruptible, BaseCommand):
             "--metrics-port",
             type=positive_integer,
             metavar="PORT",
-            help="serve figures for Prometheus on this port of 127.0.0.1; needs rill-django[prometheus]",
+            help="serve figures for Prometheus on this port; needs rill-django[prometheus]",
+        )
+        parser.add_argument(
+            "--metrics-address",
+            default="127.0.0.1",
+            metavar="ADDRESS",
+            help="serve them at this address; 0.0.0.0: all of the machine's; default: %(default)s",
         )
         parser.add_argument("--database", help="only projections that are kept in this database")
         parser.add_argument(
@@ -60,7 +66,7 @@ class Command(Interruptible, BaseCommand):
             )
         check_log(self, options)
         if options["metrics_port"]:
-            self._serve_metrics(options["metrics_port"])
+            self._serve_metrics(options["metrics_address"], options["metrics_port"])
         names = ", ".join(projection.name for projection in worker.projections)
         with stopped_by_signals() as stop:
             if options["once"]:
@@ -83,15 +89,17 @@ class Command(Interruptible, BaseCommand):
         except SequencerHeld as error:
             raise CommandError(str(error)) from error
 
-    def _serve_metrics(self, port: int) -> None:
+    def _serve_metrics(self, address: str, port: int) -> None:
         try:
             from rill_django.contrib.prometheus import serve
 
-            serve(port)
+            serve(port, address)
         except ImportError:
             raise CommandError(
                 "--metrics-port needs the package prometheus-client: pip install rill-django[prometheus]"
             ) from None
         except OSError as error:
-            raise CommandError(f"Port {port} cannot be had for metrics: {error}") from None
-        self.stdout.write(f"Metrics on http://127.0.0.1:{port}/")
+            raise CommandError(
+                f"Port {port} cannot be had for metrics at {address}: {error}"
+            ) from None
+        self.stdout.write(f"Metrics on http://{address}:{port}/")
