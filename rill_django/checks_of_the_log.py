@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,13 @@ from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
-from django.db import router, transaction
+from django.db import connections, router, transaction
+from django.db.migrations.loader import MigrationLoader
 
 from rill_django.domain.registry import current_registry
 from rill_django.integrity.kinds import Unknown, unknown_kinds
-from rill_django.models import Answer, Event, Position, Unsequenced
+from rill_django.models import Answer, Checkpoint, Event, Position, Unsequenced
+from rill_django.store.migrated import cure
 from rill_django.store.orm import DjangoEventStore
 
 LOG_TAG = "rill_log"
@@ -49,6 +52,37 @@ def check_stored_types(
         )
         for kind in found
     ]
+
+
+@register(Tags.database, LOG_TAG)
+def check_migrations(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """``rill.W011``: tables of the library are not those of this release. No error: `migrate` asks, too."""
+    if sys.argv[1:2] == ["migrate"]:
+        return []  # It is about to do it.
+    return [
+        Warning(
+            f"The tables of rill_django in the database {using!r} are not those of this release: it has "
+            f"migrations that are not applied, from {unapplied[0]} on.",
+            hint=cure(using),
+            id="rill.W011",
+        )
+        for using in databases or ()
+        if (unapplied := _unapplied_migrations(using))
+    ]
+
+
+def _unapplied_migrations(using: str) -> list[str]:
+    if not any(router.allow_migrate_model(using, model) for model in (Event, Checkpoint)):
+        return []
+    try:
+        loader = MigrationLoader(connections[using], ignore_no_migrations=True)
+    except DatabaseError:
+        return []  # There are other checks for a database that cannot be reached.
+    ours = (name for app, name in loader.graph.nodes if app == Event._meta.app_label)
+    applied = {name for app, name in loader.applied_migrations if app == Event._meta.app_label}
+    return sorted(set(ours) - applied)
 
 
 @register(Tags.database, LOG_TAG)

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from rill_django.admin.held import event_urls, projection_link
 from rill_django.admin.links import page_url
 from rill_django.admin.mending import Mending, SkipForm
+from rill_django.admin.not_migrated import told_to_migrate
 from rill_django.admin.readonly import ReadOnlyAdmin, local_text
 from rill_django.admin.standing import Page, Standing, error_of_waiting
 from rill_django.models import Checkpoint
@@ -75,14 +76,15 @@ class CheckpointAdmin(ReadOnlyAdmin):
             ("retry", self.retry_view),
             ("skip", self.skip_view),
         )
-        return [
+        own = [
             path(
                 f"{name}/<path:name>/",
                 self.admin_site.admin_view(view),
                 name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
             )
             for name, view in pages
-        ] + super().get_urls()
+        ]
+        return [told_to_migrate(one, self.admin_site) for one in own] + super().get_urls()
 
     def has_mend_permission(self, request: HttpRequest) -> bool:
         """Whether the user may retry and skip: ``rill_django.change_checkpoint``.

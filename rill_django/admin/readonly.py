@@ -11,10 +11,12 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import DataError
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
 from rill_django.admin.links import Links, attach_links, links_of
+from rill_django.admin.not_migrated import told_to_migrate
 from rill_django.store.moments import local
 from rill_django.store.tables import Event
 
@@ -28,6 +30,10 @@ class ReadOnlyAdmin(_ModelAdmin):
     """A ModelAdmin with lists and details, and nothing that changes anything."""
 
     actions = None
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add to each page what it says if the log is not migrated."""
+        return [told_to_migrate(pattern, self.admin_site) for pattern in super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never."""

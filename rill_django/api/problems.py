@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from rill_django.domain.errors import UnknownEvents, UnreadableEvent
+from rill_django.store.migrated import NotMigrated
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
@@ -35,6 +36,9 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
         return problem(
             HTTPStatus.INTERNAL_SERVER_ERROR, "Unreadable history", str(error), stream=error.stream
         )
+    if isinstance(error, NotMigrated):
+        set_rollback()
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The log is not migrated", str(error))
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -17,6 +17,7 @@ from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
 from rill_django.projections import health
+from rill_django.store.migrated import NotMigrated
 
 
 @dataclasses.dataclass
@@ -39,6 +40,8 @@ class Projections(HealthCheck):
             problems = health.check(
                 self.names, max_lag=self.max_lag, max_lag_seconds=self.max_lag_seconds
             )
+        except NotMigrated as error:
+            raise ServiceUnavailable(str(error)) from None
         finally:
             # It is run in a thread of a pool, where no request's end would ever do this.
             connections.close_all()

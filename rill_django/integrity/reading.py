@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.domain.records import StoredEvent
 from rill_django.integrity.findings import Damage, Findings
+from rill_django.store.migrated import NotMigrated
 from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.pages import PAGE_BYTES, bytes_of
 from rill_django.store.reader import PAGE_SIZE
@@ -40,7 +41,9 @@ def connection_of(store: DjangoEventStore) -> BaseDatabaseWrapper:
 
 
 def is_trouble_of_the_database(error: Exception, connection: BaseDatabaseWrapper) -> bool:
-    """Whether an error says nothing about what is stored: the connection is gone, or the like."""
+    """Whether an error says nothing about what is stored: no connection, or tables of another release."""
+    if isinstance(error, NotMigrated):
+        return True
     return isinstance(error, (OperationalError, InterfaceError)) and not connection.is_usable()
 
 

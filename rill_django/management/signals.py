@@ -9,6 +9,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from rill_django.store.migrated import NotMigrated
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of whoever was ended by Ctrl-C, as shells have it."""
@@ -17,8 +22,16 @@ INTERRUPTED = 128 + signal.SIGINT
 class Interruptible:
     """A management command that Ctrl-C ends without a traceback, also before it has begun its work.
 
-    To be named before Django's class. While Django itself starts, only ``manage.py`` can do the same.
+    Nor is a log that is not migrated one: it says what to do. To be named before Django's class. While Django
+    itself starts, only ``manage.py`` can do the same.
     """
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """See Django."""
+        try:
+            return super().execute(*args, **options)  # type: ignore[misc]
+        except NotMigrated as error:
+            raise CommandError(str(error)) from None
 
     def run_from_argv(self, argv: list[str]) -> None:
         """See Django."""

@@ -29,6 +29,7 @@ from rill_django.projections.running import Progress
 from rill_django.projections.upgrades import Upgrades
 from rill_django.projections.waits import LONG_SECONDS, LONGEST_PAUSE_SECONDS, Wait
 from rill_django.stopping import Relay, Stop
+from rill_django.store.migrated import NotMigrated
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore, SequencerHeld
 from rill_django.store.query_log import without_query_log
@@ -143,7 +144,8 @@ class ProjectionWorker:
                 pause = pause_after(failures, longest=LONGEST_PAUSE_SECONDS)
                 is_long = time.monotonic() - since > LONG_SECONDS
                 level = logging.ERROR if is_long else logging.WARNING
-                logger.log(level, "no database (%s); next try in %.1f s", error, pause)
+                what = "waiting" if isinstance(error, NotMigrated) else "no database"
+                logger.log(level, "%s (%s); next try in %.1f s", what, error, pause)
                 self._reconnect()
                 stop.wait(pause)
                 continue

@@ -2,6 +2,7 @@
 
 Every connection gets a wrapper of its statements when it is opened, which has nothing to say unless the
 domain is deciding in this thread or task. Aggregates are read outside of that (`domain.deciding.outside`).
+The same wrapper says of a log that is not migrated what is to be done: no statement gets past it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from rill_django.domain.deciding import QueryInCommand, deciding, who_decides
+from rill_django.store.migrated import not_migrated
 
 _MOST = 300
 """Characters of a statement that an error shows."""
@@ -45,7 +47,13 @@ def _refuse(execute: Callable[..., Any], sql: Any, params: Any, many: bool, cont
         if len(statement) > _MOST:
             statement = f"{statement[:_MOST]}…"
         raise QueryInCommand(str(who_decides()), statement)
-    return execute(sql, params, many, context)
+    try:
+        return execute(sql, params, many, context)
+    except DatabaseError as error:
+        told = not_migrated(error, sql, context["connection"].alias)
+        if told is None:
+            raise
+        raise told from None
 
 
 def _is_of_a_cache(frame: FrameType | None) -> bool:

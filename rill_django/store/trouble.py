@@ -8,6 +8,7 @@ from enum import Enum
 from django.db import InterfaceError, OperationalError
 
 from rill_django.domain.tracebacks import causes_of
+from rill_django.store.migrated import NotMigrated
 
 
 class Trouble(Enum):
@@ -33,6 +34,8 @@ def trouble_of(error: BaseException) -> Trouble | None:
 
 def _trouble(error: BaseException) -> Trouble | None:
     """Look at one error: of Django's, which have the same arguments as the driver's, or of a driver."""
+    if isinstance(error, NotMigrated):
+        return Trouble.SCHEMA
     module = type(error).__module__.partition(".")[0]
     if module == "sqlite3":
         return _of_sqlite(error)

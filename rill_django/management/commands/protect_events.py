@@ -9,6 +9,7 @@ from django.db import connections
 
 from rill_django.management.signals import Interruptible
 from rill_django.store.orm import DjangoEventStore, dialect_of
+from rill_django.store.tables import Event
 
 
 class Command(Interruptible, BaseCommand):
@@ -27,6 +28,9 @@ class Command(Interruptible, BaseCommand):
         """See Django."""
         connection = connections[DjangoEventStore().using]
         guards = dialect_of(connection).guards
+        Event.objects.using(
+            connection.alias
+        ).exists()  # Tables that are not there have no guards either.
         if options["dry_run"]:
             with connection.cursor() as cursor:
                 faults = guards.faults(cursor)
