@@ -31,7 +31,7 @@ def told_to_migrate(pattern: URLPattern, site: AdminSite) -> URLPattern:
                 )  # Else it would be read while the page is written, behind us.
             return response
         except NotMigrated as error:
-            request.current_app = site.name  # type: ignore[attr-defined]
+            request.current_app = site.name
             context = {
                 **site.each_context(request),
                 "title": _("The log is not migrated"),
