@@ -48,6 +48,17 @@ def test_somebody_links_to(page):
     assert f"](docs/{name})" in prose_of("README.md")
 
 
+def test_the_glossary_is_in_order():
+    text = prose_of("docs/glossary.md")
+    words = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    assert words == sorted(words, key=str.lower)
+    index = re.findall(r"\]\(#([\w-]+)\)", text.split("###")[0])
+    assert sorted(index) == sorted(word.lower().replace(" ", "-") for word in words)
+    for entry in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        word, said = entry.split("\n", 1)
+        assert len(said.split()) < 70, f"{word}: more than a sentence or two"
+
+
 def test_faults_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.docs.pages.ROOT", tmp_path)
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
