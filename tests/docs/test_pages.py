@@ -4,7 +4,14 @@ import configparser
 
 import pytest
 
-from tests.docs.pages import PAGES, Block, all_blocks, number_of_python_blocks, python_blocks
+from tests.docs.pages import (
+    PAGES,
+    Block,
+    all_blocks,
+    number_of_python_blocks,
+    prose_of,
+    python_blocks,
+)
 from tests.docs.project import Project, once, worker
 
 RUN_BY = {
@@ -53,6 +60,12 @@ def test_lines_of_code_are_as_long_as_ours():
     for page in RUN_BY:
         for block in python_blocks(page):
             assert max(map(len, block.code.splitlines())) <= 100, (page, block.line)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_lines_of_prose_fit_a_screen(page):
+    lines = prose_of(page).splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
 def test_all_blocks_for_tenants_are_run():
