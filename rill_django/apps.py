@@ -27,6 +27,7 @@ class RillConfig(AppConfig):
         """Make the project's database what ``Account.get`` and the like reach, and look for definitions."""
         from rill_django import (  # noqa: F401 - registers them
             checks,
+            checks_of_apps,
             checks_of_keys,
             checks_of_settings,
             checks_of_tenants,
@@ -45,6 +46,7 @@ class RillConfig(AppConfig):
         runtime.set_default(_project_dispatcher())
         questions.refuse_in_commands()
         autodiscover_modules("domain", "upcasters", "projections", "triggers")
+        checks_of_apps.remember_definitions()
 
 
 def _project_dispatcher() -> Dispatcher:

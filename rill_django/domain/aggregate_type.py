@@ -34,6 +34,7 @@ class AggregateMeta(msgspec.StructMeta):
 
     type_name: str
     ignores: tuple[str, ...]
+    _is_named: bool
     _key_parameters: tuple[Parameter, ...]
     _key_names: tuple[str, ...]
     _keys_of: Callable[[Any], tuple[Any, ...]]
@@ -105,6 +106,7 @@ class AggregateMeta(msgspec.StructMeta):
             ) from error
         # msgspec has its own for frozen structs, and takes none from the class's body.
         cls.__setattr__ = cls.__delattr__ = refuse_setting  # type: ignore[assignment]
+        cls._is_named = name is not None
         cls.type_name = name or f"{app_label_of(cls.__module__)}.{class_name}"
         # As often as the bases have it, but each once.
         cls._key_parameters = tuple(
@@ -201,6 +203,10 @@ class AggregateMeta(msgspec.StructMeta):
             except Exception as error:
                 shorten(error)
                 raise
+
+    def is_named(cls) -> bool:
+        """Whether its type name was given, and does not follow from where it is defined."""
+        return cls._is_named
 
     def key_names(cls) -> tuple[str, ...]:
         """Return the names of the key properties, in order."""

@@ -89,13 +89,15 @@ class Projection:
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
     batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
+    _is_named: ClassVar[bool]
     _own_models: ClassVar[frozenset[type[Model]]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         try:
             cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(cls)
-            if "name" not in vars(cls):
+            cls._is_named = "name" in vars(cls)
+            if not cls._is_named:
                 cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
             if cls.handlers:
                 cls.check_definition()
@@ -123,6 +125,11 @@ class Projection:
                 f"{where}: only the constraints of an inline projection reject commands. Write "
                 "inline = True, or leave rejections out."
             )
+
+    @classmethod
+    def is_named(cls) -> bool:
+        """Whether its name was given, and does not follow from where it is defined."""
+        return cls._is_named
 
     @classmethod
     def check_definition(cls) -> None:
