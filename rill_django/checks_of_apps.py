@@ -45,7 +45,7 @@ def remember_definitions() -> None:
 
 @register(Tags.urls)
 def check_installed(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """``rill.W011``: a ``domain.py`` or ``projections.py`` is imported that is of no installed app."""
+    """``rill.W012``: a ``domain.py`` or ``projections.py`` is imported that is of no installed app."""
     if getattr(settings, "ROOT_URLCONF", None):
         get_resolver().url_patterns  # noqa: B018 - views import most of what a site uses
     return [
@@ -55,7 +55,7 @@ def check_installed(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[C
             hint=f"Add {app!r} to INSTALLED_APPS. Or import the class in the {one.module}.py of an app that "
             f"is installed, and give it a name that stays: {one.named}",
             obj=one.defined,
-            id="rill.W011",
+            id="rill.W012",
         )
         for one in _definitions()
         if (app := _app_of(one)) and not (one.is_named and one.defined in _at_start)

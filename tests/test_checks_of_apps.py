@@ -67,7 +67,7 @@ def found(module="domain"):
 
 def test_a_domain_is_told():
     (warning,) = found()
-    assert warning.id == "rill.W011"
+    assert warning.id == "rill.W012"
     assert warning.msg == (
         "The aggregate type shop.Order is defined in forgotten.shop.domain, and 'forgotten.shop' is not in "
         "INSTALLED_APPS: processes that do not import it know nothing of its events, run_projections for one."
@@ -93,7 +93,7 @@ def test_projections_are_told():
 def test_one_that_the_urls_import_is_found(settings):
     assert check_installed(None) == []
     settings.ROOT_URLCONF = "forgotten.shop.urls"
-    assert [one.id for one in run_checks() if one.id == "rill.W011"] == ["rill.W011"]
+    assert [one.id for one in run_checks() if one.id == "rill.W012"] == ["rill.W012"]
 
 
 def test_one_with_a_name_that_is_there_at_start_is_fine(shop):
