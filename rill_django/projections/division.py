@@ -91,6 +91,9 @@ class Division:
         self.due = 0.0
         target = max(one.position for one in live)
         is_shared = self.projection.inline or any(one.is_inline for one in live)
+        if not is_shared and (strange := self._of_another_log(live)):
+            self.stopped = strange
+            return False
         behind = [] if is_shared else [one for one in live if one.position < target]
         lanes = [self._lane(one) for one in behind]
         self.stopped = {
@@ -117,6 +120,16 @@ class Division:
         else:
             self._wait_or_give_up(lanes, now)
         return has_worked
+
+    def _of_another_log(self, live: Sequence[Checkpoint]) -> dict[str, str]:
+        """Return why checkpoints are not of this log: then other ones would not be either."""
+        head = self._store.sequence()
+        lanes = [
+            lane
+            for lane, one in ((self._lane(one), one) for one in live)
+            if not lane.trusts(one, self._store, head)
+        ]
+        return {lane.name: lane.gave_up for lane in lanes}
 
     def _wait_or_give_up(self, lanes: Sequence[Lane], now: float) -> None:
         """Nothing could be done: a handler has failed, or somebody else is at it."""
@@ -167,10 +180,13 @@ class Division:
                 if self.projection.inline:
                     _leave_to_commands(self.projection)
                     return True
-                position = head if was_inline else max(one.position for one in locked)
-                if not was_inline:
+                if was_inline:
+                    position, seen = head, seen_at(self._store, head)
+                else:
+                    # Not what the log says now: it is to be recognized by what the rows have seen.
+                    position, seen = max((one.position, one.seen) for one in locked)
                     self._bring_to(locked, position)
-                _split_anew(self.projection, position, seen_at(self._store, position))
+                _split_anew(self.projection, position, seen)
         except _NotNow:
             return False
         return True

@@ -17,23 +17,25 @@ class LeftOut:
     """What is left out.
 
     Args:
-        rows: positions, and which parts of the event there.
+        rows: positions, the event there (``stream@version``), and which parts of it. A log that was
+            restored may have another one there.
     """
 
-    def __init__(self, rows: Iterable[tuple[int, Parts]]) -> None:
-        self._parts: dict[int, frozenset[int] | None] = {}
-        for position, parts in rows:
-            before = self._parts.get(position, frozenset())
-            both = None if parts is None or before is None else before.union(parts)
-            self._parts[position] = both
+    def __init__(self, rows: Iterable[tuple[int, str, Parts]]) -> None:
+        self._parts: dict[int, dict[str, frozenset[int] | None]] = {}
+        for position, event, parts in rows:
+            there = self._parts.setdefault(position, {})
+            before = there.get(event, frozenset())
+            there[event] = None if parts is None or before is None else before.union(parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LeftOut) and self._parts == other._parts
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __contains__(self, position: int) -> bool:
-        return position in self._parts
+    def has(self, position: int, event: str) -> bool:
+        """Whether this event, or a part of it, is left out at this position."""
+        return event in self._parts.get(position, ())
 
     def without(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
         """Return the others."""
@@ -42,7 +44,10 @@ class LeftOut:
         return [one for one in events if not self._has(one)]
 
     def _has(self, event: RecordedEvent) -> bool:
-        parts = self._parts.get(event.position or 0, frozenset())
+        there = self._parts.get(event.position or 0)
+        if there is None:
+            return False
+        parts = there.get(event.identity, frozenset())
         return parts is None or event.upcast_index in parts
 
 
@@ -54,10 +59,10 @@ def skipped(projection: Projection) -> LeftOut:
 def skipped_or_parked(projection: Projection) -> LeftOut:
     """Return that, and what waits."""
     rows = ParkedEvent.objects.using(projection.using).filter(projection=projection.name)
-    parked: list[tuple[int, Parts]] = list(rows.values_list("position", "parts"))
+    parked: list[tuple[int, str, Parts]] = list(rows.values_list("position", "event", "parts"))
     return LeftOut([*_skipped(projection), *parked])
 
 
-def _skipped(projection: Projection) -> list[tuple[int, Parts]]:
+def _skipped(projection: Projection) -> list[tuple[int, str, Parts]]:
     rows = SkippedEvent.objects.using(projection.using).filter(projection=projection.name)
-    return list(rows.values_list("position", "parts"))
+    return list(rows.values_list("position", "event", "parts"))

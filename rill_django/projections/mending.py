@@ -17,6 +17,7 @@ from rill_django.projections.live import live_checkpoints
 from rill_django.projections.partitioning import keys_of, partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.bookmark import stopped_beside
+from rill_django.projections.trust import AnotherLog, refuse_another_log
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore
 from rill_django.store.trouble import trouble_of
@@ -49,9 +50,11 @@ def retry(projection: Projection, *, store: EventStore | None = None) -> Retried
 
     Raises:
         DatabaseError, HandlerFailed: the database could not do it now. What is not applied stays parked.
+        AnotherLog: the log is not the one that the projection has seen; nothing is done.
     """
     store = store or DjangoEventStore()
     using = projection.using
+    refuse_another_log(live_checkpoints(projection), store)
     with transaction.atomic(using=using):
         stopped = [
             one for one in live_checkpoints(projection, lock=True) if one.state == State.STOPPED
@@ -92,8 +95,11 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
 
     Raises:
         NothingToSkip: it does not wait for that event.
+        AnotherLog: the log is not the one that the projection has seen.
     """
     using = projection.using
+    store = DjangoEventStore()
+    refuse_another_log(live_checkpoints(projection), store)
     with transaction.atomic(using=using):
         checkpoints = live_checkpoints(projection, lock=True)
         parked = ParkedEvent.objects.using(using).filter(projection=projection.name, event=event)
@@ -108,7 +114,7 @@ def skip(projection: Projection, event: str, reason: str) -> SkippedEvent:
                     f"{projection.name} neither stands still at {event!r} nor has it parked."
                 )
             position = _position_of(event)
-            parts = _parts_in(projection, at, position, DjangoEventStore())
+            parts = _parts_in(projection, at, position, store)
             left_out = [(position, parts, at.error)]
             if at.is_beside:
                 at.delete()
@@ -144,7 +150,16 @@ def _apply(projection: Projection, waiting: ParkedEvent, store: EventStore) -> s
 
 
 def _read(projection: Projection, waiting: ParkedEvent, store: EventStore) -> list[RecordedEvent]:
-    """Return the event, or the parts of what it is upcast to that wait."""
+    """Return the event, or the parts of what it is upcast to that wait.
+
+    Raises:
+        AnotherLog: there is another event at its position.
+    """
+    if store.identities_at([waiting.position]).get(waiting.position) != waiting.event:
+        raise AnotherLog(
+            f"{waiting.event} is not at position {waiting.position:,} of the log any more, which is another "
+            f"one: manage.py rebuild_projections {projection.name}"
+        )
     events = _events_at(waiting.position, store)
     if waiting.parts is not None and all(part < len(events) for part in waiting.parts):
         return [events[part] for part in waiting.parts]

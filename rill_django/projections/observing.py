@@ -58,7 +58,7 @@ class BatchApplied(NamedTuple):
     def lag_seconds(self) -> float:
         """How old the last applied event is, if others wait behind it; else 0.
 
-        An upper bound of the age of the oldest that waits, which would take a query to know.
+        By this host's clock, and an upper bound of the age of the oldest that waits: more would take a query.
         """
         if not self.lag or self.recorded_at is None:
             return 0.0

@@ -55,13 +55,14 @@ class Parking:
         """
         given_up = given_up or {}
         waiting: dict[str, int] = {}
-        rows = list(self.parked.order_by("position").values_list("position", "parts", "keys"))
+        names = ("position", "event", "parts", "keys")
+        rows = list(self.parked.order_by("position").values_list(*names))
         if not rows and not given_up:
             return list(events)
-        for position, _, keys in rows:
+        for position, _, _, keys in rows:
             for key in keys:
                 waiting.setdefault(key, position)
-        parked = LeftOut((position, parts) for position, parts, _ in rows)
+        parked = LeftOut((position, event, parts) for position, event, parts, _ in rows)
         free: list[RecordedEvent] = []
         for place, together in self._together(parked.without(list(events))):
             position = place[0]

@@ -48,7 +48,7 @@ def _sure(
     """Return what was found; or, if that is nothing or not all, what is there instead."""
     if not found:
         return _begin(projection, store)
-    if are_complete(found):
+    if are_complete(projection, found):
         return found
     begin_anew_if_incomplete(projection)
     return live_checkpoints(projection)

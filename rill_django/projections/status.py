@@ -157,7 +157,7 @@ def projection_statuses(
     Args:
         store: the log; default: the project's.
         names: of the projections; default: all.
-        now: the time that lags are reckoned to.
+        now: the time that lags are reckoned to; default: by the clock of the log's database.
 
     Raises:
         UnknownProjection: there is none of a name.
@@ -188,20 +188,23 @@ class _Ages:
         self.head = store.sequence()  # A look at the state waits for nobody.
         self.unsequenced = store.waiting()
         self.store = store
-        self._now = now or moments.now()
+        self._now = now
         self._known: dict[int, float] = {}
 
     def since(self, moment: datetime | None) -> float:
-        """Return the seconds since a moment, more than 0: a clock may be ahead."""
-        return max((self._now - moment).total_seconds(), 0.001) if moment else 0.0
+        """Return the seconds since a moment by a worker's clock, more than 0: it may be ahead of this one."""
+        if moment is None:
+            return 0.0
+        return max(((self._now or moments.now()) - moment).total_seconds(), 0.001)
 
     def behind(self, position: int) -> float:
         if position >= self.head:
             return self.unsequenced.oldest_seconds
         if position not in self._known:
+            if self._now is None:
+                self._now = self.store.now()  # Not this host's: its clock may be another one.
             oldest = next(iter(self.store.read().after(position).limit(1).stored()), None)
             age = (self._now - oldest.recorded_at).total_seconds() if oldest else 0.0
-            # The database's clock may be ahead.
             self._known[position] = max(age, self.unsequenced.oldest_seconds, 0.0)
         return self._known[position]
 

@@ -9,7 +9,7 @@ from django.db import models, transaction
 
 from rill_django.domain.errors import RillError
 from rill_django.projections.checkpoint import INLINE, Checkpoint
-from rill_django.projections.live import live_checkpoints, replace_live_checkpoints
+from rill_django.projections.live import live_checkpoints, parts_of, replace_live_checkpoints
 from rill_django.projections.projection import Projection
 from rill_django.store.protocol import EventStore
 
@@ -31,23 +31,25 @@ def has_rows(projection: Projection) -> bool:
     )
 
 
-def are_complete(found: Sequence[Checkpoint]) -> bool:
+def are_complete(projection: Projection, found: Sequence[Checkpoint]) -> bool:
     """Whether these are all checkpoints of live rows: one for each of as many partitions as they say.
 
     The first one that is made stands for all, until something has been applied.
     """
-    if len(found) == 1 and found[0].partition == 0 and not found[0].position:
-        return True
     parts = [(one.partition, one.partitions) for one in found]
     whole = [(number, len(found)) for number in range(len(found))]
-    return parts == whole or parts == [(0, INLINE)]
+    if parts == whole or parts == [(0, INLINE)]:
+        return True
+    is_first = len(found) == 1 and found[0].partition == 0 and not found[0].position
+    # One that never moved may also be what is left of several that did.
+    return is_first and (found[0].version == NEVER_BUILT or not has_rows(projection))
 
 
 def begin_anew_if_incomplete(projection: Projection) -> None:
     """Have the rows built anew if one of several checkpoints is lost: nobody knows what it had applied."""
     with transaction.atomic(using=projection.using):
         found = live_checkpoints(projection, lock=True)
-        if not found or are_complete(found):
+        if not found or are_complete(projection, found):
             return
         replace_live_checkpoints(projection, position=0, version=NEVER_BUILT)
     logger.warning(
@@ -70,20 +72,25 @@ def first_version(projection: Projection) -> int:
 
 
 def trust_rows(projection: Projection) -> None:
-    """Make the first checkpoint of a projection that has rows, so that events are applied to these rows.
+    """Make the first checkpoints of a projection that has rows, so that events are applied to these rows.
 
     For tests that make the rows themselves, before there are events.
     """
-    if has_rows(projection):
+    if not has_rows(projection):
+        return
+    for partition, partitions in parts_of(projection):
         Checkpoint.objects.using(projection.using).get_or_create(
             name=projection.name,
-            partition=0,
+            partition=partition,
             is_beside=False,
-            defaults={
-                "partitions": INLINE if projection.inline else projection.partitions,
-                "version": projection.version,
-            },
+            defaults={"partitions": partitions, "version": projection.version},
         )
+
+
+def refuse_another_log(checkpoints: Iterable[Checkpoint], store: EventStore) -> None:
+    """Raise `AnotherLog` if one of the checkpoints is not of this log."""
+    for reason in reasons_for_distrust(checkpoints, store).values():
+        raise AnotherLog(reason)
 
 
 def reasons_for_distrust(checkpoints: Iterable[Checkpoint], store: EventStore) -> Mapping[int, str]:

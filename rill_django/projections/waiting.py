@@ -55,7 +55,7 @@ def wait_for(
 
     Raises:
         NotCaughtUp: a ``TimeoutError``; the projection was not that far in time.
-        ProjectionStopped: it stands still before the event, or has parked it.
+        ProjectionStopped: it stands still before the event, or has parked it; or it has seen another log.
         NotCommitted: it is called inside a transaction, or the events are not in the log.
         UnknownProjection: there is none of that name.
         TypeError: the result is no `Ok`.
@@ -100,6 +100,7 @@ class _Watch:
             self._look_up_position()
             checkpoints = self._checkpoints()
             if self._is_passed(checkpoints):
+                self._refuse_another_log(checkpoints)
                 self._refuse_parked()
                 return
             self._refuse_stopped(checkpoints)
@@ -125,7 +126,7 @@ class _Watch:
         from rill_django.projections.checkpoint import Checkpoint
 
         rows = Checkpoint.objects.using(self._projection.using)
-        fields = ("position", "state", "partitions", "failed_event")
+        fields = ("name", "position", "seen", "state", "partitions", "failed_event")
         return list(rows.filter(name=self._projection.name, is_beside=False).only(*fields))
 
     def _is_passed(self, checkpoints: list[Checkpoint]) -> bool:
@@ -148,6 +149,14 @@ class _Watch:
                     f"{self._projection.name} has stopped at {one.failed_event or 'an event'}, and "
                     f"does not come to {self._last.identity} before that is mended."
                 )
+
+    def _refuse_another_log(self, checkpoints: list[Checkpoint]) -> None:
+        """What is ahead of a log that was restored has not passed what is new in it."""
+        from rill_django.projections.trust import reasons_for_distrust
+        from rill_django.projections.worker import ProjectionStopped
+
+        for reason in reasons_for_distrust(checkpoints, self._store).values():
+            raise ProjectionStopped(reason)
 
     def _refuse_parked(self) -> None:
         if self._projection.on_error is not OnError.PARK:

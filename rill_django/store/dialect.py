@@ -18,7 +18,7 @@ from rill_django.store.guards import EVENTS as EVENTS
 from rill_django.store.guards import POSITIONS as POSITIONS
 from rill_django.store.guards import UNSEQUENCED as UNSEQUENCED
 from rill_django.store.guards import Guards
-from rill_django.store.moments import utc_text
+from rill_django.store.moments import now, utc_text
 from rill_django.store.pages import PLACE_IN_ROW, Read, read_up_to_bytes, with_long_texts
 from rill_django.store.protocol import WAITING_COUNTED_AT_MOST, Waiting
 from rill_django.store.selection import Selection
@@ -115,6 +115,8 @@ class Dialect:
     """
     time_index: tuple[str, ...] = ()
     """Statements that make times searchable where that costs an append next to nothing."""
+    clock = ""
+    """The time in UTC, without a zone; empty: the database's clock is that of the process."""
     guards: Guards
     """What makes the database itself refuse to change the log."""
 
@@ -215,6 +217,14 @@ class Dialect:
     def time_parameter(self, value: datetime) -> Any:
         """Return a time in the form that this database compares its column with."""
         return utc_text(value)
+
+    def now(self, cursor: CursorWrapper) -> datetime:
+        """Return the time by the database's clock, in UTC."""
+        if not self.clock:
+            return now()
+        cursor.execute(f"SELECT {self.clock}")
+        (found,) = cursor.fetchone()
+        return self.utc(found)
 
     def waiting(self, cursor: CursorWrapper, floor: Floor) -> Waiting:
         """Return how many visible events have no position, and how old the first of them is."""

@@ -119,6 +119,10 @@ class MemoryEventStore:
         """See `EventStore.waiting`. An append gives the positions."""
         return Waiting(0, 0.0)
 
+    def now(self) -> datetime:
+        """See `EventStore.now`."""
+        return self._clock()
+
     def read(self) -> Reader:
         """See `EventStore.read`."""
         return Reader(self)

@@ -69,6 +69,7 @@ class MySQL(Dialect):
 
     vendor = "mysql"
     sequences_on_append = False
+    clock = "UTC_TIMESTAMP(6)"
     appends_in_one_statement = False
     is_short = "OCTET_LENGTH({0}) < 2000"
     log_source = f"{POSITIONS} p STRAIGHT_JOIN {EVENTS} e ON e.id = p.event_id"

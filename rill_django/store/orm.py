@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -274,6 +274,12 @@ class DjangoEventStore:
         it is cheap. On SQLite nothing ever waits.
         """
         return self._sequencer().waiting()
+
+    def now(self) -> datetime:
+        """See `EventStore.now`: the database's."""
+        connection = self._connection
+        with connection.cursor() as cursor:
+            return dialect_of(connection).now(cursor)
 
     def _sequencer(self) -> Sequencer:
         connection = self._connection

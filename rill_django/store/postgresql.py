@@ -159,6 +159,7 @@ class PostgreSQL(Dialect):
     # What is compressed may be a hundred times as long as it is in the table.
     is_short = "pg_column_size({0}) < 2000 AND pg_column_compression({0}) IS NULL"
     sequences_on_append = False
+    clock = "clock_timestamp() AT TIME ZONE 'UTC'"
     appends_in_one_statement = True
     log_source = (
         f"{POSITIONS} p CROSS JOIN LATERAL "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -197,6 +198,9 @@ class EventStore(Protocol):
 
         For status pages, health checks and metrics: it gives no positions, and waits for nobody.
         """
+
+    def now(self) -> datetime:
+        """Return the time by the clock that events are recorded at, aware; a host's may be another one."""
 
     def read(self) -> Reader:
         """Return a reader over the whole log, to be narrowed by its methods."""

@@ -6,14 +6,14 @@ from threading import Event as Signal
 from threading import Thread
 
 import msgspec
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.db.models import F, Sum
 
 from rill_django import Projection, on
 from rill_django.domain.records import NewEvent
 from rill_django.models import Checkpoint
 from rill_django.projections.registry import current_projections
-from rill_django.store.orm import DjangoEventStore
+from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.protocol import Append
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
@@ -32,6 +32,25 @@ def append_history(accounts=50, deposits=19, first=0):
         data = msgspec.json.encode({**key, "amount": "1"})
         events += [NewEvent(DEPOSITED, data)] * deposits
         store.append_all([Append(f"bank.Account/{number}", -1, events)])
+
+
+def restore(length):
+    """Put the log back to what it was after so many events, as an older backup does."""
+    store = DjangoEventStore()
+    kept = list(store.read().limit(length).stored())
+    assert store.head() > length
+    empty = "TRUNCATE {}" if connection.vendor == "postgresql" else "DELETE FROM {}"
+    with (
+        transaction.atomic(),
+        dialect_of(connection).guards.down(connection),
+        connection.cursor() as cursor,
+    ):
+        for table in ("position", "unsequenced", "event"):
+            cursor.execute(empty.format(f"rill_django_{table}"))
+    for one in kept:
+        event = NewEvent(one.type, one.data, one.metadata, one.recorded_at)
+        store.append(one.stream, one.version - 1, [event])
+    assert DjangoEventStore().head() == length
 
 
 def customers_projection(**attributes):

@@ -4,6 +4,7 @@ import traceback
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from rill_django.models import Checkpoint, Event, ParkedEvent
@@ -12,6 +13,7 @@ from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.registry import UnknownProjection
 from rill_django.projections.status import in_words, projection_statuses
 from rill_django.projections.worker import ProjectionWorker, catch_up
+from rill_django.store import moments
 from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
 
@@ -60,6 +62,18 @@ def test_lag_is_told_in_events_and_in_seconds(history):
 
 def test_a_clock_that_is_behind_the_databases_makes_no_negative_lag(history):
     assert status(now=timezone.now() - timedelta(hours=1)).lag_seconds == 0
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=-1), timedelta(hours=1)])
+def test_lag_is_told_by_the_databases_clock_not_by_the_hosts(history, monkeypatch, wrong):
+    """Events are recorded by it."""
+    if connection.vendor == "sqlite":
+        pytest.skip("the host's clock is the database's")
+    catch_up()
+    Account.deposit.transact("1", 9).unwrap()
+    right = moments.now
+    monkeypatch.setattr(moments, "now", lambda: right() + wrong)
+    assert 0 < status().lag_seconds < 600
 
 
 def test_projections_that_are_equally_far_ask_for_the_age_once(

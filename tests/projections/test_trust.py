@@ -6,21 +6,20 @@ from io import StringIO
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from rill_django import Projection, RowProjection, on
-from rill_django.domain.records import NewEvent
 from rill_django.models import Checkpoint
 from rill_django.projections import health
 from rill_django.projections.rebuild import rebuild
 from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, catch_up
-from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance
+from tests.projections.rebuilds import restore
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -210,25 +209,6 @@ class TestACheckpointThatWasSetBack:
         Checkpoint.objects.create(name="bank.Balances", version=1)
         catch_up()
         assert balances() == history
-
-
-def restore(length):
-    """Put the log back to what it was after so many events, as an older backup does."""
-    store = DjangoEventStore()
-    kept = list(store.read().limit(length).stored())
-    assert store.head() > length
-    empty = "TRUNCATE {}" if connection.vendor == "postgresql" else "DELETE FROM {}"
-    with (
-        transaction.atomic(),
-        dialect_of(connection).guards.down(connection),
-        connection.cursor() as cursor,
-    ):
-        for table in ("position", "unsequenced", "event"):
-            cursor.execute(empty.format(f"rill_django_{table}"))
-    for one in kept:
-        event = NewEvent(one.type, one.data, one.metadata, one.recorded_at)
-        store.append(one.stream, one.version - 1, [event])
-    assert DjangoEventStore().head() == length
 
 
 class TestALogThatWasRestored:

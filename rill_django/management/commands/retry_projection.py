@@ -11,6 +11,7 @@ from rill_django.management.signals import Interruptible
 from rill_django.projections.mending import NothingToSkip, retry, skip
 from rill_django.projections.projection import HandlerFailed
 from rill_django.projections.registry import UnknownProjection, current_projections
+from rill_django.projections.trust import AnotherLog
 
 
 class Command(Interruptible, BaseCommand):
@@ -40,11 +41,13 @@ class Command(Interruptible, BaseCommand):
                 raise CommandError("--skip needs --reason: it is kept, for those who wonder later.")
             try:
                 skipped = skip(projection, options["skip"], options["reason"])
-            except NothingToSkip as error:
+            except (NothingToSkip, AnotherLog) as error:
                 raise CommandError(str(error)) from None
             self.stdout.write(f"{skipped.event} will never be applied to {projection.name}.")
         try:
             done = retry(projection)
+        except AnotherLog as error:
+            raise CommandError(str(error)) from None
         except (DatabaseError, HandlerFailed) as error:
             raise CommandError(
                 f"The database could not do it now: {error}\nWhat is not applied stays parked. Try again."

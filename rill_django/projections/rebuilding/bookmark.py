@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.errors import RowsBesideLost
+from rill_django.projections.trust import reasons_for_distrust
+from rill_django.store.protocol import EventStore
 
 
 def stopped_beside(projection: Projection) -> QuerySet[Checkpoint]:
@@ -34,6 +36,8 @@ class Bookmark:
     def __init__(self, projection: Projection, *, is_kept: bool) -> None:
         self._projection = projection
         self._is_kept = is_kept
+        self._own = Checkpoint(name=projection.name, is_beside=True)
+        """Instead of one in the database, where the rows are not kept."""
 
     def _rows(self) -> QuerySet[Checkpoint]:
         found: QuerySet[Checkpoint] = Checkpoint.objects.using(self._projection.using).filter(
@@ -101,36 +105,55 @@ class Bookmark:
                 error=error,
             )
 
-    def lock(self, position: int) -> Callable[[int, str], None]:
+    def lock(self, position: int, store: EventStore) -> Callable[[int, str], None]:
         """Lock it for this transaction; return what moves it.
 
         Raises:
-            RowsBesideLost: it is not at this position.
+            RowsBesideLost: it is not at this position, or the log is not the one that it has seen.
         """
         if not self._is_kept:
-            return lambda position, seen: None
-        mark = self.lock_share((0, 1))
+            self._refuse_another_log([self._own], store)
+            return self._move_own
+        mark = self.lock_share((0, 1), store)
         if mark.position != position:
             raise self._lost()
         move: Callable[[int, str], None] = mark.move_to
         return move
 
-    def lock_share(self, share: tuple[int, int]) -> Checkpoint:
+    def _move_own(self, position: int, seen: str) -> None:
+        self._own.position, self._own.seen = position, seen
+
+    def lock_share(self, share: tuple[int, int], store: EventStore) -> Checkpoint:
         """Lock that of one share for this transaction, once nobody else builds it; return it.
 
         Raises:
-            RowsBesideLost: there is no such share.
+            RowsBesideLost: there is no such share, or the log is not the one that it has seen.
         """
         number, of = share
         locked = self._marks().select_for_update()
         found: Checkpoint | None = locked.filter(partition=number, partitions=of).first()
         if found is None:
             raise self._lost()
+        self._refuse_another_log([found], store)
         return found
 
-    def lock_all(self) -> Sequence[Checkpoint]:
-        """Lock those of all shares for this transaction; return none if one is missing."""
-        return _all_or_none(self._marks().select_for_update())
+    def lock_all(self, store: EventStore) -> Sequence[Checkpoint]:
+        """Lock those of all shares for this transaction; return none if one is missing.
+
+        Raises:
+            RowsBesideLost: the log is not the one that they have seen.
+        """
+        found = _all_or_none(self._marks().select_for_update())
+        self._refuse_another_log(found, store)
+        return found
+
+    def _refuse_another_log(self, marks: Sequence[Checkpoint], store: EventStore) -> None:
+        """Raise `RowsBesideLost` if the log was restored meanwhile: the rows have events that it has not."""
+        if reasons_for_distrust(marks, store):
+            raise RowsBesideLost(
+                f"The log is another one than when the rows beside those of {self._projection.name} were "
+                "begun: it was restored meanwhile. They have to be begun anew."
+            )
 
     def _lost(self) -> RowsBesideLost:
         return RowsBesideLost(f"Somebody else has rebuilt {self._projection.name} meanwhile.")

@@ -66,7 +66,7 @@ def _gather_some(
 ) -> tuple[int, bool]:
     projection = place.projection
     with transaction.atomic(using=place.using):
-        marks = bookmark.lock_all()
+        marks = bookmark.lock_all(store)
         if not marks:
             raise RowsBesideLost(f"Somebody else has rebuilt {projection.name} meanwhile.")
         target = max(one.position for one in marks)

@@ -97,9 +97,8 @@ def _rebuild(
                 progress(projection.name, position, head)
         session.flush()
         move_live_checkpoints(projection, position, seen_at(store, position))
-        ParkedEvent.objects.using(projection.using).filter(
-            projection=projection.name, position__lte=position
-        ).delete()
+        # All: what is behind this position waits for events of a log that is not there any more.
+        ParkedEvent.objects.using(projection.using).filter(projection=projection.name).delete()
     return position
 
 

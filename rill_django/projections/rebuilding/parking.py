@@ -57,9 +57,9 @@ class ParkingBeside:
             observe_failure(self._name, error.event.identity, error, outcome=Outcome.PARKED)
         return True
 
-    def swap(self, position: int) -> None:
-        """Have them be those of the live rows, up to this position; in the transaction of the swap."""
-        self._live.parked.filter(position__lte=position).delete()
+    def swap(self) -> None:
+        """Have them be those of the live rows, instead of all there were; in the transaction of the swap."""
+        self._live.parked.delete()
         self._beside.renumber()  # They may be from a run of a release with other partitions.
         self._beside.parked.update(projection=self._projection.name)
 

@@ -59,7 +59,7 @@ def read_readable(
     """
     batch = read_batch(store, [projection], position, head, size, share=share)
     if batch.unreadable is not None:
-        if batch.end not in skipped(projection):
+        if not skipped(projection).has(batch.end, batch.seen):
             raise batch.unreadable
         return Batch(position, (), batch.end)
     return batch

@@ -252,7 +252,7 @@ class Rebuild:
 
         turn = Turn(self._seconds, self._stop)
         with self._applying() as session, transaction.atomic(using=self._place.using):
-            move = self._bookmark.lock(self.position)
+            move = self._bookmark.lock(self.position, self._store)
             position = apply_for_a_while(
                 self._place,
                 session,
@@ -309,7 +309,7 @@ class Rebuild:
 
     def _replace(self, session: Session, batch: Batch, head: int) -> int:
         """Do so, inside a transaction; return the position of the new rows."""
-        self._bookmark.lock(self.position)
+        self._bookmark.lock(self.position, self._store)
         # From here on no worker applies anything to the live rows.
         with (
             self._patience.asking("a worker to end its batch"),
@@ -330,7 +330,7 @@ class Rebuild:
             self._place.finish(apply_rest)
         move_live_checkpoints(self.projection, target, seen_at(self._store, target))
         self._bookmark.remove()
-        self._parking.swap(target)
+        self._parking.swap()
         return target
 
 

@@ -138,7 +138,7 @@ def build_share(
     while True:
         head = store.sequence()
         with transaction.atomic(using=place.using):
-            mark = bookmark.lock_share(share)
+            mark = bookmark.lock_share(share, store)
             if place.division() != shares.division:
                 raise RowsBesideLost(f"The rows of {projection.name} are divided in another way.")
             if mark.position != position:

@@ -32,6 +32,7 @@ from rill_django.projections.rebuilding.places import Place
 from rill_django.projections.rebuilding.progress import read_readable
 from rill_django.projections.rebuilding.steps import BATCH_SIZE, STEP_SECONDS
 from rill_django.projections.running import Progress
+from rill_django.projections.trust import refuse_another_log
 from rill_django.projections.turns import Turn
 from rill_django.stopping import Stop
 from rill_django.store.orm import DjangoEventStore
@@ -69,6 +70,7 @@ def verify(
         HandlerFailed, UnreadableEvent: an event cannot be applied.
         CannotBuildBeside: there can be no tables beside.
         AlreadyRebuilding: somebody else is verifying it.
+        AnotherLog: the log is not the one that the live rows are of.
         RebuildInterrupted: ``stop`` was set.
     """
     __tracebackhide__ = True
@@ -142,6 +144,7 @@ class _Verifier:
     def _target(self) -> int:
         """Return the position that the live rows have at least."""
         live = live_checkpoints(self._projection)
+        refuse_another_log(live, self._store)
         if live and self._projection.inline:
             return self._store.head()
         return self._lowest(live)
