@@ -20,6 +20,7 @@ from rill_django.domain.remembered import Remembered
 from rill_django.domain.results import Conflict, Later, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.repository import Repository, replay
+from rill_django.repository.wrong_values import not_a_command
 from rill_django.store.answers import refuse_unusable_key
 from rill_django.store.pauses import pause_after
 from rill_django.store.read_only import refuse_commit
@@ -96,6 +97,8 @@ class Dispatcher(Runtime):
             CommitInCommand: a command decides, or an event method runs.
         """
         refuse_commit()
+        if not isinstance(message, CommandMessage):
+            raise not_a_command(message)
         if idempotency_key is not None:
             refuse_unusable_key(idempotency_key)
         with use(self):  # What the command reads comes from the same place.

@@ -160,7 +160,8 @@ DIRECT = {
         lambda cart: given(cart("1")).when(cart.open, "command"),
         [["*when", "open"]],
     ),
-    "what is no aggregate": (lambda cart: commit(7), None),
+    "what is no aggregate": (lambda cart: commit(7), [["*commit"]]),
+    "what nobody has thought of": (lambda cart: commit(cart("1").opened("x"), metadata=7), None),
 }
 
 

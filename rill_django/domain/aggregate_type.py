@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -10,13 +10,13 @@ import msgspec
 from .class_body import ClassBody
 from .conditions import Condition
 from .definitions import CommandType, EventType
-from .dropped import refuse_dropped
 from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
-from .keys import Key, key_parameters, own_annotations
+from .keys import Key, key_parameters
 from .left_out import ignored_names
+from .members import refuse_dropped_values, refuse_members
 from .messages import Message
-from .misuse import Hint, refuse_setting
+from .misuse import refuse_setting
 from .names import app_label_of, refuse_type_name
 from .parameters import Parameter
 from .payload import Payload, build_payload
@@ -100,10 +100,15 @@ class AggregateMeta(msgspec.StructMeta):
             cls = super().__new__(mcls, class_name, bases, fields, frozen=frozen, kw_only=kw_only)
         except TypeError as error:
             reason = str(error).split(". Either")[0]  # msgspec's own advice would not help here
-            raise DefinitionError(
-                f"{where}: {reason}. Key properties come first, and every other field needs an "
-                "immutable default, since an aggregate with no events must exist too."
-            ) from error
+            cure = (
+                "Key properties come first, and every other field needs an immutable default, since an "
+                "aggregate with no events must exist too."
+            )
+            if reason.startswith("Struct types cannot define"):
+                cure = (
+                    "An aggregate is made of its key properties; all else follows from its events."
+                )
+            raise DefinitionError(f"{where}: {reason}. {cure}") from error
         # msgspec has its own for frozen structs, and takes none from the class's body.
         cls.__setattr__ = cls.__delattr__ = refuse_setting  # type: ignore[assignment]
         cls._is_named = name is not None
@@ -124,7 +129,7 @@ class AggregateMeta(msgspec.StructMeta):
             if isinstance(one, (EventType, CommandType))
         }
         if parents:
-            _refuse_members(cls, fields, keys, where)
+            refuse_members(cast("type[Aggregate]", cls), fields, keys, where)
             ignored_names(cls.ignores, where)
             refuse_type_name(cls.type_name, where)
             for parameter, condition in key_parameters(cls, keys, where):
@@ -134,7 +139,7 @@ class AggregateMeta(msgspec.StructMeta):
             for member, one in fields.items():
                 if isinstance(one, (EventType, CommandType)):
                     cls._definitions[member] = one
-            _refuse_dropped_values(cls, fields, where)
+            refuse_dropped_values(cast("type[Aggregate]", cls), fields, where)
             if not abstract:
                 cls._complete(where)
         return cls
@@ -261,64 +266,3 @@ class AggregateMeta(msgspec.StructMeta):
                 given,
             )
         return aggregate
-
-
-_MAKERS = {name: name for name in ("reject", "evolve", "apply")}
-
-
-def _refuse_dropped_values(cls: AggregateMeta, namespace: dict[str, Any], where: str) -> None:
-    """Raise `DefinitionError` for methods that drop a rejection, or an aggregate with a new event."""
-    makers = _MAKERS | {name: one.decorator for name, one in cls._definitions.items()}
-    for name, one in namespace.items():
-        refuse_dropped(getattr(one, "function", one), makers, f"{where}.{name}")
-
-
-def _refuse_members(
-    cls: AggregateMeta, namespace: dict[str, Any], keys: Collection[str], where: str
-) -> None:
-    """Raise `DefinitionError` for fields and methods that cannot work."""
-    root = next(base for base in reversed(cls.__mro__) if isinstance(base, AggregateMeta))
-    reserved = {
-        name
-        for name in (*dir(root), *vars(AggregateMeta))
-        if not name.startswith("__") and not isinstance(vars(root).get(name), Hint)
-    }
-    fields = {
-        name: annotation
-        for name, annotation in own_annotations(cls).items()
-        if "ClassVar" not in str(annotation)
-    }
-    definitions = [
-        name for name, one in namespace.items() if isinstance(one, (EventType, CommandType))
-    ]
-    inherited_keys = cls.key_names()
-    for name, one in namespace.items():
-        if name in cls._definitions and not isinstance(one, (EventType, CommandType)):
-            raise DefinitionError(
-                f"{where}: {name!r} would hide the inherited {cls._definitions[name]!r}. "
-                "Choose another name, or decorate it too."
-            )
-    for name in definitions:
-        if name in cls.__struct_fields__:
-            raise DefinitionError(f"{where}: {name!r} is a field and a method. Rename one of them.")
-    for name in fields:
-        if name in inherited_keys:
-            raise DefinitionError(
-                f"{where}: {name!r} is an inherited key property, which cannot be declared again."
-            )
-    for name in (*fields, *definitions):
-        if name in reserved:
-            raise DefinitionError(
-                f"{where}: the name {name!r} is taken by the library. Choose another one."
-            )
-        if isinstance(namespace.get(name), (list, dict, set, bytearray)):
-            raise DefinitionError(
-                f"{where}: field {name!r} has a mutable default, {namespace[name]!r}. Aggregates are "
-                "values that are shared: use a tuple, a frozenset, or "
-                f"{name} = msgspec.field(default_factory=dict) and evolve it by a new dict."
-            )
-    for name in fields.keys() - set(keys) - namespace.keys():
-        raise DefinitionError(
-            f"{where}: field {name!r} has no default. Give it one, since an aggregate with no events "
-            f"must exist too; or make it a key property: {name}: … = key()"
-        )

@@ -162,7 +162,12 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
         Raises:
             UnknownEvents: its stream holds events that no code knows.
         """
-        aggregate = cast("type[A]", other).get(*keys, **named_keys)
+        if not isinstance(other, AggregateMeta):
+            raise Misuse(
+                f"self.read takes the aggregate type, and then the key, got {other!r}. Write: "
+                "self.read(Account, '1')."
+            )
+        aggregate: A = cast("type[A]", other).get(*keys, **named_keys)
         if aggregate._unknown_events:
             refuse_left_out(aggregate)
         return aggregate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -71,6 +72,23 @@ def conditions_of(function: Callable[..., Any]) -> Conditions:
     """Return the conditions attached to a method."""
     found: Conditions = getattr(function, "__rill_conditions__", Conditions())
     return found
+
+
+def refuse_other_arguments(conditions: Conditions, fields: Sequence[str], where: str) -> None:
+    """Raise `DefinitionError` for conditions that cannot be called with an aggregate and all fields."""
+    for condition in (*conditions.required, *conditions.ensured):
+        try:
+            signature = inspect.signature(condition.predicate)
+        except ValueError:  # Of C.
+            continue
+        try:
+            signature.bind(None, *fields)
+        except TypeError:
+            wanted = ", ".join(("self", *fields))
+            raise DefinitionError(
+                f"{where}: the condition {condition.demand!r} takes {signature}, and is given the aggregate "
+                f"and every field. Write: lambda {wanted}: …"
+            ) from None
 
 
 def check_preconditions(

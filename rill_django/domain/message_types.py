@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, overload
 import msgspec
 from typing_extensions import ParamSpec, Self, TypeVar
 
-from .conditions import Conditions, conditions_of
+from .conditions import Conditions, conditions_of, refuse_other_arguments
 from .errors import DefinitionError, InvalidMessage, Misuse
 from .fields import reader_of
 from .json_texts import WrongText, culprit_in, members_of
@@ -123,6 +123,7 @@ class MessageType(Generic[A, P, M, Keys]):
         )
         definition._keyword_only = self.function.__code__.co_kwonlyargcount
         definition._conditions = conditions_of(self.function)
+        refuse_other_arguments(definition._conditions, definition.fields, where)
         definition._called = update_wrapper(definition._calling(), self.function)
         attach_refusals(definition._called, definition)
         return definition

@@ -51,6 +51,20 @@ def _refuse_truth(result: object) -> TypeError:
     )
 
 
+def _no_attribute(result: object, name: str) -> AttributeError:
+    kind = type(result).__name__
+    if kind == "Ok":
+        cure = f"What is of the aggregate: result.aggregate.{name}."
+    else:
+        cure = (
+            "The command was not carried out. Look at the result with match, or take result.unwrap(), which "
+            "gives the aggregate of an Ok and raises otherwise."
+        )
+    return AttributeError(
+        f"{kind!r} object has no attribute {name!r}. {cure}", name=name, obj=result
+    )
+
+
 class _Answered(Generic[A]):
     """A frozen value with an aggregate."""
 
@@ -84,6 +98,15 @@ class _Answered(Generic[A]):
 
     def __bool__(self) -> NoReturn:
         raise _refuse_truth(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Say of what there is not where it is."""
+            found = getattr(type(self), name, None)
+            if isinstance(found, property):  # It has raised an AttributeError of its own.
+                return found.fget(self)
+            raise _no_attribute(self, name)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -188,6 +211,15 @@ class Conflict(msgspec.Struct, frozen=True):
 
     def __bool__(self) -> NoReturn:
         raise _refuse_truth(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Say of what there is not where it is."""
+            found = getattr(type(self), name, None)
+            if isinstance(found, property):  # It has raised an AttributeError of its own.
+                return found.fget(self)
+            raise _no_attribute(self, name)
 
     def unwrap(self) -> NoReturn:
         """Raise `ConflictError`."""

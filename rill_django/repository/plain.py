@@ -20,6 +20,7 @@ from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.state import freeze_state
 from rill_django.repository.inline import Inline, Refused
+from rill_django.repository.wrong_values import not_a_decision, not_empty_aggregates, not_many
 from rill_django.store.protocol import Append, EventStore, WrongExpectedVersion
 from rill_django.store.read_only import refuse_commit
 
@@ -94,6 +95,9 @@ class Repository:
     def get_all(self, aggregates: Iterable[A]) -> list[A]:
         """Fetch many aggregates in one query, given their empty descriptors; in the same order."""
         empty = list(aggregates)
+        for one in empty:
+            if not isinstance(one, Aggregate):
+                raise not_empty_aggregates(one)
         found = self.store.load_all([one.stream for one in empty])
         return [self._replayed(one.emptied(), found.get(one.stream, ())) for one in empty]
 
@@ -170,6 +174,8 @@ class Repository:
             CommitInCommand: a command decides, or an event method runs.
         """
         refuse_commit()
+        if isinstance(decisions, (Aggregate, Rejected)):
+            raise not_many(decisions)
         decided = list(decisions)
         accepted = [one for one in decided if not isinstance(one, Rejected)]
         appends = [self._append(one, metadata or {}, occurred_at) for one in accepted]
@@ -210,6 +216,8 @@ class Repository:
         occurred_at: Callable[[EventMessage], datetime | None] | None,
     ) -> Append:
         """Encode an aggregate's new events."""
+        if not isinstance(aggregate, Aggregate):
+            raise not_a_decision(aggregate)
         refuse_evolved(aggregate)
         stream = aggregate.stream
         if not aggregate.new_events:

@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from rill_django.domain.aggregates import Aggregate
 from rill_django.domain.definitions import CommandType
+from rill_django.domain.errors import Misuse
 from rill_django.domain.messages import EventMessage
 from rill_django.domain.results import Rejected
 from rill_django.domain.tracebacks import shorten
@@ -47,12 +48,23 @@ class Scenario(Generic[A]):
     aggregate: A
 
     def __init__(self, aggregate: A, others: tuple[Aggregate, ...] = ()) -> None:
+        for one in (aggregate, *others):
+            if not isinstance(one, Aggregate):
+                raise Misuse(
+                    f"given takes aggregates with their events, got {one!r}. Write: "
+                    "given(Account('1').opened('Ann'))."
+                )
         self._given = aggregate
         self._others = others
 
     def when(self, command: CommandType[A, P, Any], *args: P.args, **kwargs: P.kwargs) -> Self:
         """Let the aggregate decide about a command with these fields, by position or name."""
         __tracebackhide__ = True
+        if not isinstance(command, CommandType):
+            raise Misuse(
+                f"when takes the type of a command, and then its fields, got {command!r}. Write: "
+                "given(account).when(Account.withdraw, 20)."
+            )
         try:
             # What is given is the past: its side effects have happened, too.
             with memory_runtime(triggers=False) as runtime:
@@ -69,6 +81,12 @@ class Scenario(Generic[A]):
     def then(self, *events: EventMessage) -> Self:
         """Exactly these events are the outcome; none: accepted, and nothing had to change."""
         __tracebackhide__ = True
+        for one in events:
+            if not isinstance(one, EventMessage):
+                raise Misuse(
+                    f"then takes the messages of events, got {one!r}. Write: "
+                    "then(Account.withdrawn.message('1', 20))."
+                )
         if isinstance(self.decision, Rejected):
             raise AssertionError(f"It was rejected: {self.decision.reason} {self.decision.data!r}")
         if self.decision.new_events != events:

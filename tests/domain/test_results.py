@@ -68,6 +68,32 @@ class TestTruth:
             bool(account.withdraw(Decimal(10)))
 
 
+class TestAttributesOfTheAggregate:
+    def test_are_where_it_says(self):
+        with pytest.raises(AttributeError) as missing:
+            Ok(Account("1")).balance  # noqa: B018
+        assert str(missing.value) == (
+            "'Ok' object has no attribute 'balance'. What is of the aggregate: result.aggregate.balance."
+        )
+
+    def test_are_not_there_when_it_was_not_carried_out(self):
+        with pytest.raises(AttributeError) as missing:
+            Account("1").reject("no").events  # noqa: B018
+        assert str(missing.value) == (
+            "'Rejected' object has no attribute 'events'. The command was not carried out. Look at the "
+            "result with match, or take result.unwrap(), which gives the aggregate of an Ok and raises "
+            "otherwise."
+        )
+        assert not hasattr(Account("1").reject("no"), "events")
+
+    def test_that_are_made_later_raise_what_their_making_raises(self):
+        def make():
+            return None.balance
+
+        with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'balance'"):
+            Ok(Later("tests.Account/1", 1, make)).aggregate  # noqa: B018
+
+
 class TestValues:
     RESULTS = (
         Ok(Account("1"), ("event",)),
