@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import timedelta
 from typing import Any, cast
 
-from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -19,16 +18,22 @@ from django.utils.translation import gettext_lazy as _
 from rill_django.admin.links import links_of
 from rill_django.admin.paging import CappedPaginator
 from rill_django.admin.readonly import ReadOnlyAdmin
+from rill_django.admin.terms import KEYS_UNKNOWN, interpreted
 from rill_django.domain.registry import current_registry
 from rill_django.models import Event
+from rill_django.store.finding import find_events
 from rill_django.store.moments import DatabaseTime, local
+from rill_django.store.tables import Position, StoredType
 
 NOTHING = "–"
 LONGEST_ACTOR = 100
 LONGEST_SHOWN = 100_000
 """Characters of a payload that its page shows."""
 
-_IDENTITY = re.compile(r"^(?P<stream>.+)@(?P<version>\d+)$")
+_MANY = _(
+    "Many events match. These are the latest of them, and those whose streams come first by name. Say "
+    "more of the key to see all."
+)
 
 
 class TypeFilter(admin.SimpleListFilter):
@@ -81,8 +86,8 @@ class EventAdmin(ReadOnlyAdmin):
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("stream",)
     search_help_text = _(
-        "A stream or the beginning of one (bank.Account/1234), a key (1234), an event "
-        "(bank.Account/1234@0), or a position in the log"
+        "A key or the beginning of one (1234, Zoë, a/b), a stream or the beginning of one "
+        "(bank.Account/1234), an event (bank.Account/1234@0), or a position in the log"
     )
     fields = (
         "type_with_description",
@@ -114,6 +119,10 @@ class EventAdmin(ReadOnlyAdmin):
         events = events.defer("data", "metadata").annotate(by=KT("metadata__actor"))
         return cast("QuerySet[Event]", events.select_related("place"))
 
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The latest first; of one stream by version, which is the same and has an index."""
+        return ("-version",) if "stream__exact" in request.GET else self.ordering
+
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
         """No column: only the order of the log is served by an index."""
         return ()
@@ -122,18 +131,22 @@ class EventAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
         """Look for streams, keys, an event's identity or a position; all by index."""
-        term = search_term.strip()
-        if not term:
+        if not search_term.strip():
             return queryset, False
-        identity = _IDENTITY.match(term)
-        if identity:
-            return queryset.filter(**identity.groupdict()), False
-        wanted = Q(stream__startswith=term)
-        for category in current_registry().aggregates:
-            wanted |= Q(stream__startswith=f"{category}/{term}")
-        if term.isdecimal() and len(term) < 19:
-            wanted |= Q(place__position=int(term))
-        return queryset.filter(wanted), False
+        term = interpreted(search_term, _categories(queryset.db))
+        found = find_events(term.beginnings, using=queryset.db)
+        ids = set(found.ids)
+        if term.version is not None:
+            named = Event.objects.using(queryset.db).filter(
+                stream__in=term.names, version=term.version
+            )
+            ids.update(named.values_list("pk", flat=True))
+        if term.position is not None:
+            places = Position.objects.using(queryset.db).filter(position=term.position)
+            ids.update(places.values_list("event_id", flat=True))
+        if not found.is_all:
+            self.message_user(request, _MANY, messages.WARNING, fail_silently=True)
+        return queryset.filter(pk__in=ids), False
 
     @admin.display(description=_("time"), ordering="id")
     def time(self, event: Event) -> Any:
@@ -216,6 +229,14 @@ class EventAdmin(ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the link to all events of a stream."""
         return lookup == "stream__exact" or super().lookup_allowed(lookup, value, request)
+
+
+def _categories(using: str) -> dict[str, int]:
+    """Return the aggregate types of the code and of the log, with the number of their keys."""
+    stored = StoredType.objects.using(using).order_by().values_list("category", flat=True)
+    known = current_registry().aggregates
+    found = {name: len(aggregate.key_names()) for name, aggregate in known.items()}
+    return {**dict.fromkeys(stored.distinct(), KEYS_UNKNOWN), **found}
 
 
 def _readable(value: Any) -> SafeString:

@@ -8,13 +8,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.admin.links import Links, links_of
 from rill_django.admin.readonly import ReadOnlyAdmin, local_text
+from rill_django.admin.terms import spellings
+from rill_django.domain.streams import key_text
 from rill_django.models import Checkpoint, Event, ParkedEvent, SkippedEvent
 from rill_django.projections.reasons import reason_of
 
@@ -68,6 +71,15 @@ class HeldEventAdmin(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ("rill_django/admin.css",)}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for events, by the letters of their keys or by those of their streams' names."""
+        wanted = Q(event__icontains=search_term.strip())
+        for spelling in spellings(search_term.strip()):
+            wanted |= Q(event__icontains=key_text(spelling))
+        return queryset.filter(wanted), False
 
     @admin.display(description=_("projection"))
     def projection_link(self, held: Any) -> SafeString:

@@ -29,5 +29,5 @@ class CappedPaginator(_Paginator):
     def count(self) -> int:
         """Number of rows; `MOST_COUNTED`, shown with a plus, if there are more."""
         rows: Any = self.object_list
-        found = int(rows.order_by()[: MOST_COUNTED + 1].count())
+        found = int(rows.order_by().values("pk")[: MOST_COUNTED + 1].count())
         return found if found <= MOST_COUNTED else AtLeast(MOST_COUNTED)

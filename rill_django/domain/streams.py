@@ -21,7 +21,12 @@ def stream_name(category: str, keys: tuple[Any, ...]) -> str:
     Key values may be str, int, UUID, date or Enum; each is percent-encoded, so that the name is
     ASCII and no key can be taken for two.
     """
-    return "/".join((category, *(quote(_text(value), safe=_SAFE) for value in keys)))
+    return "/".join((category, *(key_text(_text(value)) for value in keys)))
+
+
+def key_text(key: str) -> str:
+    """Return a key's text as it stands in a stream's name, percent-encoded."""
+    return quote(key, safe=_SAFE)
 
 
 def split_stream(stream: str) -> tuple[str, tuple[str, ...]]:
