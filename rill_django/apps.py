@@ -30,6 +30,7 @@ class RillConfig(AppConfig):
             checks_of_apps,
             checks_of_keys,
             checks_of_settings,
+            checks_of_sqlite,
             checks_of_tenants,
             checks_of_the_api,
             checks_of_the_log,

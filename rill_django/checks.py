@@ -12,7 +12,6 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rill_django.checks_of_references import check_references_of, check_references_to
-from rill_django.checks_of_sqlite import check_sqlite
 from rill_django.projections.checkpoint import Checkpoint
 from rill_django.projections.inline.violations import declared_names
 from rill_django.projections.projection import Projection
@@ -29,7 +28,7 @@ READ_COMMITTED = "READ COMMITTED"
 def check_database(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """``rill.E001``: the database cannot hold the log. Warnings: see `check_sqlite`, and below."""
+    """``rill.E001``: the database cannot hold the log. ``rill.W002``: it is another one."""
     using = DjangoEventStore().using
     connection = connections[using]
     try:
@@ -39,7 +38,7 @@ def check_database(
             return []  # That is `check_log_driver`'s.
         hint = "Route the models of rill_django to another database."
         return [Error(str(error), hint=hint, id="rill.E001")]
-    return [*check_sqlite(connection), *_check_other_database(using)]
+    return _check_other_database(using)
 
 
 def _check_other_database(using: str) -> list[CheckMessage]:

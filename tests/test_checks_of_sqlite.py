@@ -4,9 +4,10 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from django.db import connection
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
-from rill_django.checks_of_sqlite import check_sqlite
+from rill_django.checks_of_sqlite import check_sqlite, check_sqlite_databases
 
 WAL = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 
@@ -50,6 +51,17 @@ def test_an_empty_file_has_no_mode(tmp_path):
 @pytest.mark.parametrize("name", [":memory:", "file:memorydb_default?mode=memory&cache=shared"])
 def test_in_memory_there_is_no_such_log(name):
     assert ids(name, transaction_mode="IMMEDIATE") == []
+
+
+def test_databases_of_projections_are_looked_at_too(monkeypatch, settings, tmp_path):
+    settings.DATABASE_ROUTERS = ["tests.test_checks.AuditElsewhere"]
+    elsewhere = DatabaseWrapper({"NAME": tmp_path / "x", "OPTIONS": {}}, "elsewhere")
+    monkeypatch.setattr(
+        "rill_django.checks_of_sqlite.connections", {"default": connection, "elsewhere": elsewhere}
+    )
+    messages = check_sqlite_databases(None)
+    assert [message.id for message in messages] == ["rill.W001", "rill.W010"]
+    assert all("'elsewhere'" in message.msg for message in messages)
 
 
 def test_the_cure_is_said(tmp_path):
