@@ -92,12 +92,24 @@ def _marker(
     def mark(handler: H) -> H:
         _refuse_no_method(name, handler)
         setattr(handler, _MARKS, (*getattr(handler, _MARKS, ()), *marks))
-        body = sys._getframe(1).f_locals
+        frame = sys._getframe(1)
+        body = frame.f_locals
         if "__qualname__" in body and "__module__" in body:  # That of a class.
             body.setdefault(_MARKED, []).append(handler)
+        elif body is frame.f_globals and not _takes_self(handler):
+            raise DefinitionError(
+                f"{name} stands above {handler.__name__}, which is in no class: nothing would call it. It "
+                "marks methods of a projection: class Balances(RowProjection) or class Audit(Projection). "
+                "For an effect after the commit, write @after_commit."
+            )
         return handler
 
     return mark
+
+
+def _takes_self(function: Any) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is None or code.co_varnames[:1] == ("self",)
 
 
 def _refuse_no_method(name: str, handler: Any) -> None:

@@ -16,6 +16,7 @@ from rill_django.domain.errors import DefinitionError, RillError
 from rill_django.domain.names import app_label_of
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.tracebacks import shorten
+from rill_django.projections.definition import refuse_other_arguments, refuse_other_models
 from rill_django.projections.handler_marks import KeyOptions, handlers_of
 from rill_django.projections.handler_results import refuse_result
 from rill_django.projections.handlers import handlers_at_work
@@ -134,11 +135,16 @@ class Projection:
     @classmethod
     def check_definition(cls) -> None:
         """Raise `DefinitionError` if the projection cannot work."""
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        refuse_other_models(cls.models, where)
         if not cls.models:
             raise DefinitionError(
-                f"{cls.__module__}.{cls.__qualname__} does not say which models it writes to. "
+                f"{where} does not say which models it writes to. "
                 "Write e.g. models = (Balance,), so that it can be rebuilt."
             )
+        for handler in cls.handlers.values():
+            given = ("events",) if handler in cls.batch_handlers else ("event",)
+            refuse_other_arguments(handler, given, where)
         if cls.key_overrides:
             raise DefinitionError(
                 f"{cls.__module__}.{cls.__qualname__}: @on takes key= and keys= in a RowProjection only."

@@ -11,6 +11,7 @@ from django.db import models
 
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.records import RecordedEvent
+from rill_django.projections.definition import is_model, refuse_other_arguments
 from rill_django.projections.handler_marks import KeyOptions
 from rill_django.projections.projection import Projection
 from rill_django.projections.rows.buffer import RowBuffer
@@ -62,6 +63,10 @@ class RowProjection(Projection):
         where = f"{cls.__module__}.{cls.__qualname__}"
         if not hasattr(cls, "model"):
             raise DefinitionError(f"{where} has no model. Write e.g. model = Balance")
+        if not is_model(cls.model):
+            raise DefinitionError(
+                f"{where}: model takes the class of a model, got {cls.model!r}. Write: model = Balance"
+            )
         if (cls.key is None) == (cls.keys is None):
             raise DefinitionError(
                 f"{where} does not say which row an event changes. Write e.g. key = 'number', "
@@ -79,6 +84,8 @@ class RowProjection(Projection):
             )
         for one in (cls.key_options(), *cls.key_overrides.values()):
             _refuse_no_key(where, one)
+        for handler in set(cls.handlers.values()) - cls.batch_handlers:
+            refuse_other_arguments(handler, ("row", "event"), where)
         if cls.batch_handlers:
             raise DefinitionError(
                 f"{where}: @on_batch is for a Projection; a RowProjection works on batches by itself."
