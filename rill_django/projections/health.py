@@ -82,6 +82,9 @@ def _wrong_with(
 ) -> Iterator[str]:
     if status.parked:
         yield f"has parked {counted(status.parked, 'event')}"
+    if status.distrust:
+        yield "has seen another log than the one that is there: its rows have to be rebuilt"
+        return
     if status.state is State.STOPPED:
         yield f"stands still at {status.failed_event or 'an event'}"
         return

@@ -164,11 +164,14 @@ class ProjectionWorker:
 
     @rare_collections()
     @without_query_log()
-    def run_until_caught_up(self, stop: Stop | None = None) -> None:
+    def run_until_caught_up(self, stop: Stop | None = None) -> bool:
         """Run until nothing is left to apply of what is committed, but for projections that stand still.
 
         One that waits for its database is left after some seconds, and named in
         `ProjectionWorker.stopped`; others may go on with it.
+
+        Returns:
+            Whether it has come to the end: ``stop`` may have been set before.
 
         Raises:
             SequencerHeld: committed events get no position, since somebody else is at it and does not go on.
@@ -182,14 +185,15 @@ class ProjectionWorker:
                     continue
                 pauses = [due - time.monotonic() for due in self._dues()]
                 if not pauses and not self._is_left_to_others:
-                    return
+                    return True
                 waits = self._all_waits()
                 is_all = len(waits) >= len(pauses)
                 if waits and is_all and all(one.is_for_long for one in waits.values()):
                     self._waits = {name: one.reason for name, one in waits.items()}
-                    return
+                    return True
                 self._stop.wait(max(min(pauses, default=WAIT_FOR_OTHERS_SECONDS), 0.0))
                 self._head_seen = -1
+        return False
 
     def _all_waits(self) -> dict[str, Wait]:
         """Return what is waited for, by what it is about."""

@@ -52,6 +52,22 @@ def test_run_once_says_which_stand_still_and_fails(broken):
         run("run_projections", "bank.Balances", "--once")
 
 
+def test_run_once_that_is_stopped_before_the_end_fails(monkeypatch):
+    """Whoever goes on behind it, as a script does, counts on all being applied."""
+    for number in "12":
+        Account.open.transact(number, "Ann").unwrap()
+
+    def is_asked_to_stop(self, row, event):
+        row.owner = event.owner
+        signal.raise_signal(signal.SIGTERM)
+
+    (balances,) = current_projections().named(["bank.Balances"])
+    monkeypatch.setattr(type(balances), "handlers", {"bank.Account.opened": is_asked_to_stop})
+    with pytest.raises(CommandError, match="stopped before the end"):
+        run("run_projections", "bank.Balances", "--once", "--batch-size", "1")
+    assert Balance.objects.count() == 1
+
+
 @pytest.mark.parametrize("command", ["run_projections", "rebuild_projections"])
 def test_an_unknown_projection_is_an_error(command):
     with pytest.raises(CommandError, match=r"no projection 'nope'.*bank\.Balances"):

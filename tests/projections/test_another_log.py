@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from rill_django import RowProjection, on
 from rill_django.models import Checkpoint, ParkedEvent, SkippedEvent
+from rill_django.projections import health
 from rill_django.projections.mending import retry, skip
 from rill_django.projections.projection import OnError
 from rill_django.projections.rebuild import Rebuild, RowsBesideLost, rebuild, verify
@@ -88,6 +89,17 @@ def test_who_waits_for_a_projection_of_another_log_is_told(history):
     for _ in range(2):  # Before a worker has looked, and after.
         with pytest.raises(ProjectionStopped, match="rebuild_projections"):
             wait_for("bank.Balances", result, timeout=0)
+        with pytest.raises(ProjectionStopped):
+            catch_up()
+
+
+def test_monitors_are_told_what_is_the_matter(history):
+    balances_projection()
+    catch_up()
+    restore(6)
+    for _ in range(2):
+        (problem,) = health.check()
+        assert "has seen another log" in problem.text
         with pytest.raises(ProjectionStopped):
             catch_up()
 

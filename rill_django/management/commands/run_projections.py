@@ -68,9 +68,10 @@ class Command(Interruptible, BaseCommand):
         if options["metrics_port"]:
             self._serve_metrics(options["metrics_address"], options["metrics_port"])
         names = ", ".join(projection.name for projection in worker.projections)
+        is_at_end = True
         with stopped_by_signals() as stop:
             if options["once"]:
-                self._run_once(worker, stop)
+                is_at_end = self._run_once(worker, stop)
             else:
                 self.stdout.write(f"Running {names}. Ctrl-C stops.")
                 worker.run(stop, poll_interval=options["poll_interval"])
@@ -80,12 +81,16 @@ class Command(Interruptible, BaseCommand):
                 f"These projections stand still:\n{reasons}\n"
                 "Mend the handler and run this command again; it goes on where it stopped."
             )
-        if options["once"] and not stop.is_set():
+        if not is_at_end:
+            raise CommandError(
+                "It was stopped before the end. What was applied stays; run it again to go on."
+            )
+        if options["once"]:
             self.stdout.write(self.style.SUCCESS(f"Up to date: {names}"))
 
-    def _run_once(self, worker: ProjectionWorker, stop: Stop) -> None:
+    def _run_once(self, worker: ProjectionWorker, stop: Stop) -> bool:
         try:
-            worker.run_until_caught_up(stop)
+            return worker.run_until_caught_up(stop)
         except SequencerHeld as error:
             raise CommandError(str(error)) from error
 
