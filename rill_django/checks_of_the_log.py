@@ -14,7 +14,8 @@ from django.db import connections, router, transaction
 from django.db.migrations.loader import MigrationLoader
 
 from rill_django.domain.registry import current_registry
-from rill_django.integrity.kinds import Unknown, unknown_kinds
+from rill_django.domain.unknown import Unknown
+from rill_django.integrity.kinds import unknown_kinds
 from rill_django.models import Answer, Checkpoint, Event, Position, Unsequenced
 from rill_django.store.migrated import cure
 from rill_django.store.orm import DjangoEventStore

@@ -64,7 +64,7 @@ class StatusCollector(Collector):
                 ("stopped", "1 if it stands still at an event that it cannot apply"),
                 (
                     "waiting_seconds",
-                    "For how long a worker has been waiting until the database can do what it is asked",
+                    "For how long a worker has been waiting, for the database or for a newer release",
                 ),
                 ("parked_events", "Events that wait because a handler failed on their key"),
             )

@@ -14,8 +14,8 @@ from rill_django.domain.records import RecordedEvent, StoredEvent, UnknownEvent
 from rill_django.domain.registry import Registry
 from rill_django.domain.streams import stream_name
 from rill_django.domain.times import moment_of, refuse_naive_in
+from rill_django.domain.unknown import Unknown, unknown_of_event
 from rill_django.integrity.findings import Damage, Findings, LostField, shown
-from rill_django.integrity.kinds import Unknown, unknown_of_event
 from rill_django.integrity.lost_fields import is_field_passed_over, lost_fields
 from rill_django.integrity.names import fault_of_stream, fault_of_type
 

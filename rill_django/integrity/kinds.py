@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 
 import msgspec
 
 from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import UnreadableEvent, cure_of_unknown_type
-from rill_django.domain.left_out import is_passed_over
-from rill_django.domain.records import RecordedEvent, UnknownEvent
 from rill_django.domain.registry import Registry
+from rill_django.domain.unknown import Unknown, unknown_of, unknown_of_event
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.selection import Selection
 from rill_django.store.tables import StoredType
 
 AT_MOST = 1_000
 """Kinds that are told of; more than that are no types, but damage."""
-
-
-class Unknown(Enum):
-    """What today's code does not know of an event."""
-
-    AGGREGATE = "aggregate"
-    TYPE = "type"
 
 
 class UnknownKind(msgspec.Struct, frozen=True):
@@ -55,34 +46,6 @@ def cure_of_unknown_aggregate(category: str) -> str:
         f"…(Aggregate, name={category!r}). If it is gone for good, have them passed over: "
         f"RILL['UNKNOWN_EVENTS'] = [{category!r}]."
     )
-
-
-def unknown_of(
-    category: str, stored_type: str, type: str, is_known: bool, registry: Registry
-) -> Unknown | None:
-    """Return what today's code does not know of an event, unless somebody has said to pass over it.
-
-    Args:
-        category: aggregate type of its stream.
-        stored_type: type name it is stored under.
-        type: type name after upcasting.
-        is_known: whether there is an event type of that name.
-    """
-    aggregate = registry.aggregates.get(category)
-    if aggregate is not None and is_known:
-        return None
-    ignored = registry.ignored_types() if aggregate is None else aggregate.ignored_types()
-    if type in ignored or stored_type in ignored:
-        return None
-    if is_passed_over(category, type) or is_passed_over(category, stored_type):
-        return None
-    return Unknown.AGGREGATE if aggregate is None else Unknown.TYPE
-
-
-def unknown_of_event(event: RecordedEvent, category: str, registry: Registry) -> Unknown | None:
-    """Return what today's code does not know of a decoded event."""
-    is_known = not isinstance(event.message, UnknownEvent)
-    return unknown_of(category, event.stored.type, event.type, is_known, registry)
 
 
 def unknown_kinds(store: DjangoEventStore, registry: Registry) -> list[UnknownKind]:

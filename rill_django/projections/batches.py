@@ -9,6 +9,7 @@ from rill_django.domain.codec import decode_events
 from rill_django.domain.errors import UnreadableEvent
 from rill_django.domain.records import RecordedEvent, StoredEvent
 from rill_django.domain.registry import Registry, current_registry
+from rill_django.projections.newer_events import NO_KINDS, Kinds, types_for
 from rill_django.projections.projection import Projection
 from rill_django.store.pages import PAGE_BYTES
 from rill_django.store.protocol import EventStore
@@ -26,6 +27,7 @@ class Batch(NamedTuple):
         end: last position that it covers.
         unreadable: set if the stretch is a single event that today's code cannot decode.
         seen: ``stream@version`` of the event at its end.
+        unknown: types that today's code does not know, and that it may hold events of.
     """
 
     start: int
@@ -33,6 +35,7 @@ class Batch(NamedTuple):
     end: int
     unreadable: UnreadableEvent | None = None
     seen: str = ""
+    unknown: Kinds = NO_KINDS
 
     def of(self, is_wanted: Callable[[RecordedEvent], bool]) -> Batch:
         """Return the same stretch with fewer events of interest."""
@@ -45,6 +48,14 @@ class Batch(NamedTuple):
         within = [event for event in self.events if (event.position or 0) <= position]
         is_last = bool(within) and within[-1].position == position
         return Batch(self.start, within, position, seen=within[-1].identity if is_last else "")
+
+    def before(self, event: RecordedEvent) -> Batch:
+        """Return the stretch up to the last event of interest in front of this one."""
+        position = event.position or 0
+        within = [one for one in self.events if (one.position or 0) < position]
+        if not within:
+            return Batch(self.start, (), self.start)
+        return Batch(self.start, within, within[-1].position or 0, seen=within[-1].identity)
 
     def first(self, size: int) -> Batch:
         """Return the stretch up to so many events, or a few more if they are of one position."""
@@ -81,6 +92,7 @@ def read_batch(
     *,
     share: tuple[int, int] | None = None,
     look_at: int = LOOK_AT_MOST,
+    unknown: Kinds = NO_KINDS,
 ) -> Batch:
     """Read the next events behind ``position``, up to ``head``, that one of the projections handles.
 
@@ -93,14 +105,31 @@ def read_batch(
             many times its bytes.
         share: only streams of this share of so many; see `Reader.share`.
         look_at: most positions that the batch covers.
+        unknown: types that today's code does not know, so that the projections may not pass over such events:
+            the batch has them, too.
     """
+    also = types_for(projections, unknown)
+    batch = _read_batch(store, projections, position, head, size, share, look_at, also)
+    return batch._replace(unknown=unknown) if also else batch
+
+
+def _read_batch(
+    store: EventStore,
+    projections: Sequence[Projection],
+    position: int,
+    head: int,
+    size: int,
+    share: tuple[int, int] | None,
+    look_at: int,
+    also: frozenset[str],
+) -> Batch:
     end = min(head, position + look_at)
     reader = store.read().after(position).up_to(end).limit(size).max_bytes(PAGE_BYTES)
     if share is not None:
         reader = reader.share(*share)
     types = stored_types(projections, current_registry())
     if types is not None:
-        reader = reader.of_type(*types)
+        reader = reader.of_type(*types, *also)
     stored = list(reader.stored())
     registry = current_registry()
     try:

@@ -44,7 +44,8 @@ class Checkpoint(models.Model):
     )
     failed_event = IdentityField(_("event that failed"), max_length=300, blank=True)
     error = models.TextField(_("error"), blank=True)
-    # Set while a worker waits for the database: the error says why, and it goes on by itself.
+    # Set while a worker waits for the database, or for a newer release: the error says why, and it goes on by
+    # itself.
     waiting_since: models.Field[datetime | None, datetime | None] = MomentField(  # type: ignore[assignment, misc]
         _("waiting since"), null=True
     )
@@ -91,7 +92,7 @@ class Checkpoint(models.Model):
         self._save()
 
     def wait(self, failed_event: str, error: str) -> None:
-        """Note that a worker waits until the database can do what it is asked, and why.
+        """Note that a worker waits, for the database or for a newer release, and why.
 
         It is no move: `Checkpoint.updated_at` stays.
         """
@@ -102,7 +103,7 @@ class Checkpoint(models.Model):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a worker waits for the database. Not what another release has moved meanwhile."""
+        """Whether a worker waits. Not what another release has moved meanwhile."""
         return self.waiting_since is not None and self.state == State.RUNNING and bool(self.error)
 
     def _clear(self) -> None:

@@ -20,6 +20,7 @@ from rill_django.projections.live import (
     needs_division,
     replace_live_checkpoints,
 )
+from rill_django.projections.newer_events import NewerTypes
 from rill_django.projections.pace import pause_after
 from rill_django.projections.parking import Parking
 from rill_django.projections.projection import Projection
@@ -69,6 +70,7 @@ class Division:
         self._progress = progress or (lambda name, position, head: None)
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._failures = 0
+        self._newer_types = NewerTypes(store)
 
     @property
     def waits(self) -> dict[str, Wait]:
@@ -162,7 +164,10 @@ class Division:
 
     def _read(self, position: int, target: int) -> Batch:
         """Read a batch, and nothing beyond the target."""
-        return read_batch(self._store, [self.projection], position, target, BATCH_SIZE)
+        unknown = self._newer_types.at(target)
+        return read_batch(
+            self._store, [self.projection], position, target, BATCH_SIZE, unknown=unknown
+        )
 
     def _replace(self, live: Sequence[Checkpoint]) -> bool:
         """Do it, in one transaction; return whether it is done, maybe by somebody else."""

@@ -43,8 +43,8 @@ def check(
     """Return what is wrong with projections; nothing: all is well.
 
     A projection that stands still or has parked events is always a problem, and so is one that has been
-    waiting for its database for a minute, and a log that gives no positions any more. A lag is one only
-    beyond the bounds given; events that have no position yet count.
+    waiting for its database, or for a newer release, for a minute, and a log that gives no positions any
+    more. A lag is one only beyond the bounds given; events that have no position yet count.
     What a rebuild makes beside the live rows may lag as it likes.
 
     Args:
@@ -89,7 +89,7 @@ def _wrong_with(
         yield f"stands still at {status.failed_event or 'an event'}"
         return
     if status.waiting_seconds >= LONG_SECONDS:
-        yield f"waits for its database since {in_words(status.waiting_seconds)}"
+        yield f"waits for {status.waits_for} since {in_words(status.waiting_seconds)}"
     lags = (max_lag is not None and status.lag > max_lag) or (
         max_lag_seconds is not None and status.lag_seconds > max_lag_seconds
     )

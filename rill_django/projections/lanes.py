@@ -11,12 +11,14 @@ from typing import NamedTuple
 from django.db import DatabaseError, connections, transaction
 
 from rill_django.conf import configuration
+from rill_django.domain.errors import cure_of_unknown_type
 from rill_django.domain.records import RecordedEvent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.tracebacks import shortened_text
 from rill_django.projections.batches import Batch, stored_types
 from rill_django.projections.checkpoint import Checkpoint, State
 from rill_django.projections.connecting import raise_if_connection_is_lost
+from rill_django.projections.newer_events import categories_of, first_newer, types_for
 from rill_django.projections.observing import Outcome, observe_failure
 from rill_django.projections.pace import Pace, pause_after
 from rill_django.projections.parking import Parking
@@ -172,6 +174,12 @@ class Lane:
             ConnectionLost: the database is gone.
         """
         self.moved, self.is_cut, self.cause = None, False, None
+        newer = self._newer_in(batch)
+        if newer is not None:
+            batch = batch.before(newer)
+            if batch.end == batch.start:
+                self._leave_to_newer_release(batch, newer)
+                return None
         own = self._own(batch).first(self.pace.events)
         is_at_end = self._advance(own) and own.end == batch.end
         if is_at_end and not is_behind:
@@ -184,18 +192,35 @@ class Lane:
         Raises:
             Exception: of any kind, that `advance` would have dealt with.
         """
+        if self._newer_in(batch) is not None:
+            return False
         applied = self._apply(self._own(batch), None)
         self._kept = None  # The transaction may yet be rolled back.
         return applied is not None
 
     def _own(self, batch: Batch) -> Batch:
-        if batch.unreadable is not None and not self._may_want(batch.unreadable.type):
+        if batch.unreadable is not None and not self._may_want(batch.unreadable.type, batch):
             batch = batch._replace(events=(), unreadable=None)
         return batch.of(self.wants)
 
-    def _may_want(self, type: str) -> bool:
+    def _may_want(self, type: str, batch: Batch) -> bool:
         types = stored_types([self.projection], current_registry())
-        return types is None or type in types
+        return types is None or type in types or type in types_for([self.projection], batch.unknown)
+
+    def _newer_in(self, batch: Batch) -> RecordedEvent | None:
+        """Return the first event that only a worker of a newer release can deal with."""
+        if not batch.unknown:
+            return None
+        return first_newer(batch.events, batch.unknown, categories_of(self.projection))
+
+    def _leave_to_newer_release(self, batch: Batch, event: RecordedEvent) -> None:
+        why = (
+            f"{event.identity} is of the type {event.type!r}, which this worker's code does not know. If "
+            f"there is no newer release, nobody goes on. {cure_of_unknown_type(event.type)}"
+        )
+        self.due = self.wait.leave_to_newer_release(why)
+        if self.wait.is_worth_telling:
+            self._note_wait(batch, event.identity, self.wait.reason)
 
     def _note(self, batch: Batch) -> None:
         before = self.moved.events if self.moved else 0
@@ -314,14 +339,13 @@ class Lane:
         self.pace.halve()
         self.due = self.wait.begin_again(trouble, error)
         if self.wait.is_worth_telling:
-            self._note_wait(batch, error)
+            # Named only if all before it is applied: whoever skips it moves the checkpoint behind it.
+            event = batch.events[0].identity if batch.events and batch.is_single else ""
+            self._note_wait(batch, event, f"{self.wait.reason}\n\n{shortened_text(error)}")
         return False
 
-    def _note_wait(self, batch: Batch, error: Exception) -> None:
+    def _note_wait(self, batch: Batch, event: str, details: str) -> None:
         """Note it where others see it, if the database can do that much."""
-        # Named only if all before it is applied: whoever skips it moves the checkpoint behind it.
-        event = batch.events[0].identity if batch.events and batch.is_single else ""
-        details = f"{self.wait.reason}\n\n{shortened_text(error)}"
         try:
             with transaction.atomic(using=self.projection.using):
                 checkpoint = self._lock(batch.start)

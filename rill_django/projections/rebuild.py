@@ -69,6 +69,7 @@ def rebuild(
         ShareFailed: the same, in one of several processes.
         CannotBuildBeside: something about the tables would be lost.
         AlreadyRebuilding: somebody else is at it.
+        UnknownTypes: the log has events of its aggregates that no code knows, and that would be left out.
         RebuildInterrupted: ``stop`` was set.
     """
     __tracebackhide__ = True

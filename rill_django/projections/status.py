@@ -16,6 +16,7 @@ from rill_django.projections.projection import Projection
 from rill_django.projections.reasons import reason_of
 from rill_django.projections.registry import current_projections
 from rill_django.projections.trust import NEVER_BUILT, reasons_for_distrust
+from rill_django.projections.waits import NEWER_RELEASE
 from rill_django.store import moments
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EventStore, Waiting
@@ -49,8 +50,8 @@ class ProjectionStatus(NamedTuple):
             projection that has rows, of whatever version. Rows without a checkpoint are not built: nobody
             knows which events they have.
         distrust: why the log is not the one that it has seen; empty: it is. Then it stands still, too.
-        waiting_seconds: for how long a worker has been waiting for the database, which it goes on to do by
-            itself; 0: it does not. `ProjectionStatus.error` says why.
+        waiting_seconds: for how long a worker has been waiting for the database, or for a newer release, and
+            goes on by itself afterwards; 0: it does not. `ProjectionStatus.error` says why.
         parts: its partitions and the rebuild beside, unless it is in one piece.
     """
 
@@ -132,8 +133,14 @@ class ProjectionStatus(NamedTuple):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a worker waits until the database can do again what it is asked."""
+        """Whether a worker waits until the database can do again what it is asked, or others have done it."""
         return self.waiting_seconds > 0
+
+    @property
+    def waits_for(self) -> str:
+        """Whom it waits for, if it does, in words."""
+        is_of_code = self.error.startswith(NEWER_RELEASE)
+        return "a worker of a newer release" if is_of_code else "its database"
 
     @property
     def waiting_time(self) -> str:

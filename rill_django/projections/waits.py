@@ -1,4 +1,4 @@
-"""Waiting until a database can do again what it is asked: see `rill_django.store.trouble`."""
+"""Waiting until a database can do again what it is asked, or others have: see `rill_django.store.trouble`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ SAY_AFTER_SECONDS = 1.0
 SAY_EVERY_SECONDS = 60.0
 LONG_SECONDS = 60.0
 """What lasts so long needs somebody to look at it: a name that will never be there, for one."""
+
+NEWER_RELEASE = "left to a worker of a newer release"
+"""How a reason to wait begins that is not the database's."""
 
 _PATIENCE = {Trouble.OTHERS: 30.0}
 _LEAST_PATIENCE = 2.0
@@ -64,12 +67,23 @@ class Wait:
 
     def begin_again(self, trouble: Trouble, error: Exception) -> float:
         """Note that it was in vain; return when to try again, by the monotonic clock."""
+        self._let_go(trouble)
+        reason = f"{trouble.value}: {reason_of_error(error)}"
+        return self._again(reason, _PATIENCE.get(trouble, _LEAST_PATIENCE))
+
+    def leave_to_newer_release(self, why: str) -> float:
+        """Note that others have to do it; return when to look again, by the monotonic clock."""
+        reason = f"{NEWER_RELEASE}: {why}"
+        if self.reason != reason:
+            self.end()  # Of something else, which they have done.
+        return self._again(reason, _LEAST_PATIENCE)
+
+    def _again(self, reason: str, patience: float) -> float:
         if not self._tries:
             self._since = monotonic()
         self._tries += 1
-        self._patience = _PATIENCE.get(trouble, _LEAST_PATIENCE)
-        self.reason = f"{trouble.value}: {reason_of_error(error)}"
-        self._let_go(trouble)
+        self._patience = patience
+        self.reason = reason
         pause = pause_after(self._tries, longest=LONGEST_PAUSE_SECONDS)
         self._say(pause)
         return monotonic() + pause

@@ -21,6 +21,7 @@ from rill_django.projections.connecting import ConnectionLost
 from rill_django.projections.handlers import refuse_in_handler
 from rill_django.projections.lanes import Lane
 from rill_django.projections.live import is_as_asked_for
+from rill_django.projections.newer_events import NewerTypes
 from rill_django.projections.pace import Breaths, pause_after
 from rill_django.projections.partitions import all_checkpoints
 from rill_django.projections.reasons import reason_of
@@ -100,6 +101,7 @@ class ProjectionWorker:
             self.projections, self.store, self._progress, self.batch_size, self._stop
         )
         self._breaths = Breaths()
+        self._newer_types = NewerTypes(self.store)
         self._waits: dict[str, str] = {}
         self._retry_seconds = settings.retry_stopped_seconds
         self._fresh_at = -inf
@@ -230,6 +232,7 @@ class ProjectionWorker:
                     position,
                     head,
                     max(one.pace.events for one in together),
+                    unknown=self._newer_types.at(head),
                 )
             self._breaths.take()
             began = time.monotonic()

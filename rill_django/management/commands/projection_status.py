@@ -160,5 +160,5 @@ def _errors(pieces: Sequence[ProjectionStatus]) -> Iterator[str]:
             part = f" ({piece.part})" if piece.part else ""
             at = f" at {piece.failed_event}" if piece.failed_event else ""
             if piece.is_waiting:
-                at = f" waits for its database since {piece.waiting_time}{at}"
+                at = f" waits for {piece.waits_for} since {piece.waiting_time}{at}"
             yield f"\n{piece.name}{part}{at or ' at an event'}:\n  {piece.reason}"

@@ -11,6 +11,7 @@ from rill_django.projections.held import ParkedEvent
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.left_out import skipped
 from rill_django.projections.live import live_checkpoints
+from rill_django.projections.newer_events import refuse_unknown_types
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.errors import InsideTransaction, RebuildInterrupted
@@ -82,6 +83,7 @@ def _rebuild(
         if is_shared:
             head = keep_commands_out(projection, store, head)
         live = live_checkpoints(projection, lock=True)
+        refuse_unknown_types(projection, store)
         head = position_to_reach(live, store, head)
         left_out = skipped(projection)
         projection.clear()

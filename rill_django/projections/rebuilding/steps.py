@@ -16,6 +16,7 @@ from rill_django.conf import configuration
 from rill_django.projections.batches import Batch
 from rill_django.projections.inline.locks import keep_commands_out
 from rill_django.projections.live import live_checkpoints
+from rill_django.projections.newer_events import refuse_unknown_types
 from rill_django.projections.pace import Pace
 from rill_django.projections.partitions import checkpoints_of
 from rill_django.projections.projection import HandlerFailed, Projection
@@ -139,7 +140,9 @@ class Rebuild:
         Raises:
             CannotBuildBeside: something would be lost.
             AlreadyRebuilding: somebody else is at it.
+            UnknownTypes: the log has events that would be left out.
         """
+        refuse_unknown_types(self.projection, self._store)
         checkpoints_of(self.projection, self._store)
         with self._place.connected():
             if reasons := self._place.reasons_against():
@@ -318,6 +321,7 @@ class Rebuild:
             live = live_checkpoints(self.projection, lock=True)
         if self._only_upwards and any(one.version > self.projection.version for one in live):
             raise NewerRows(f"{self.projection.name} has rows of a newer version meanwhile.")
+        refuse_unknown_types(self.projection, self._store)  # Others may have begun to store some.
         target = position_to_reach(live, self._store, head)
         read = partial(self._read, head=target)
 

@@ -16,6 +16,7 @@ from rill_django.projections.handlers import making_anew
 from rill_django.projections.inline.locks import standing_still
 from rill_django.projections.left_out import skipped_or_parked
 from rill_django.projections.live import live_checkpoints
+from rill_django.projections.newer_events import refuse_unknown_types
 from rill_django.projections.partitioning import partition_for
 from rill_django.projections.projection import Projection
 from rill_django.projections.rebuilding.comparison import TableComparer
@@ -71,6 +72,7 @@ def verify(
         CannotBuildBeside: there can be no tables beside.
         AlreadyRebuilding: somebody else is verifying it.
         AnotherLog: the log is not the one that the live rows are of.
+        UnknownTypes: the log has events that would be left out.
         RebuildInterrupted: ``stop`` was set.
     """
     __tracebackhide__ = True
@@ -84,6 +86,7 @@ def verify(
             )
             raise CannotBuildBeside(projection.name, [reason])
         size = batch_size or max(BATCH_SIZE, configuration().batch_size)
+        refuse_unknown_types(projection, store or DjangoEventStore())
         with place.connected():
             if reasons := place.reasons_against():
                 raise CannotBuildBeside(projection.name, reasons)
