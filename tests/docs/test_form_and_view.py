@@ -147,6 +147,8 @@ else:
 def project(tutorial) -> Project:
     tutorial.follow(PAGE, shell=False)
     with (tutorial.folder / "mysite/settings.py").open("a") as settings:
+        # A machine with much else to do.
+        settings.write("DATABASES['default']['OPTIONS']['timeout'] = 60\n")
         settings.write("DATABASES['default']['ATOMIC_REQUESTS'] = True\n")
         settings.write("MIDDLEWARE += ['django.middleware.locale.LocaleMiddleware']\n")
     return tutorial
