@@ -164,17 +164,17 @@ class EventAdmin(ReadOnlyAdmin):
             '<strong>{}</strong> <span class="rill-quiet">{}</span>{}', name, category, mark
         )
 
-    @admin.display(description=_("actor"), empty_value=NOTHING)
-    def actor(self, event: Event) -> str | None:
+    @admin.display(description=_("actor"))
+    def actor(self, event: Event) -> str:
         """Who did it."""
         by: str | None = getattr(event, "by", None)
-        return Truncator(by).chars(LONGEST_ACTOR) if by else None
+        return Truncator(by).chars(LONGEST_ACTOR) if by else NOTHING
 
-    @admin.display(description=_("position in the log"), empty_value=NOTHING)
-    def position(self, event: Event) -> str | None:
+    @admin.display(description=_("position in the log"))
+    def position(self, event: Event) -> str:
         """Its place in the whole log, once it has one."""
         place = getattr(event, "place", None)
-        return None if place is None else f"{place.position:,}"
+        return NOTHING if place is None else f"{place.position:,}"
 
     @admin.display(description=_("stream"))
     def stream_link(self, event: Event) -> SafeString:

@@ -136,10 +136,10 @@ class SkippedEventAdmin(HeldEventAdmin):
         """When, in the current time zone."""
         return local_text(skipped.skipped_at)
 
-    @admin.display(description=_("skipped by"), empty_value="–")
-    def by(self, skipped: SkippedEvent) -> str | None:
+    @admin.display(description=_("skipped by"))
+    def by(self, skipped: SkippedEvent) -> str:
         """Who decided it, if it was in the admin."""
-        return skipped_by([skipped]).get(skipped.pk)
+        return skipped_by([skipped]).get(skipped.pk, "–")
 
 
 def projection_link(row: Model, name: str) -> SafeString:

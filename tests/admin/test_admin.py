@@ -104,6 +104,7 @@ def test_an_event_of_an_unknown_type_is_shown_too(history, page):
     event = Event.objects.get(stream="old.Thing/1")
     html = page(reverse("admin:rill_django_event_change", args=(event.pk,)))
     assert "does not know this type" in html
+    assert ">None<" not in html
     assert "It is the only one so far." in html
 
 

@@ -36,6 +36,7 @@ def test_skipped_events_say_why(held, admin_client):
     detail = reverse("admin:rill_django_skippedevent_change", args=(SkippedEvent.objects.get().pk,))
     html = admin_client.get(detail).content.decode()
     assert "Traceback (most recent call last)" in html
+    assert "None" not in html
     assert "q=bank.Account/2%400" in html or "q=bank.Account%2F2%400" in html
 
 
