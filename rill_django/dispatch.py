@@ -75,6 +75,7 @@ class Dispatcher(Runtime):
         *,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
+        guard: Callable[[Any], object] | None = None,
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit.
 
@@ -87,6 +88,8 @@ class Dispatcher(Runtime):
             idempotency_key: stands for this command and its repetitions. The first is carried out;
                 the others, also at the same moment, get its result with ``is_repetition`` set, and decide
                 nothing. A `Conflict` is not remembered: it asks for another try.
+            guard: called with the aggregate, up to date, before it decides, and again at each try; what it
+                raises ends the command. Not called for a repetition, which decides nothing.
 
         Raises:
             InvalidMessage: a precondition of the command does not hold; or, with an idempotency key, a
@@ -109,7 +112,7 @@ class Dispatcher(Runtime):
                     pause_after(failures, took)
                 began = time.monotonic()
                 result = self.repository.store.begun_anew(
-                    partial(self._try, message, expected_version, idempotency_key, lost)
+                    partial(self._try, message, expected_version, idempotency_key, guard, lost)
                 )
                 if not isinstance(result, Conflict) or expected_version is not None:
                     return result
@@ -123,18 +126,19 @@ class Dispatcher(Runtime):
         message: CommandMessage,
         expected_version: int | None,
         key: str | None,
+        guard: Callable[[Any], object] | None,
         lost: Conflict | None,
     ) -> Result[Any]:
         """Carry out a command, or return what it was answered before, in one transaction."""
         if key is None:
-            return self._carry_out(message, expected_version, lost)
+            return self._carry_out(message, expected_version, guard, lost)
         answers = self.repository.store.answers
         try:
             with answers.transaction():
                 known = answers.claim(key, _digest(message))
                 if known is not None:
                     return self._repeat(message, known)
-                result = self._carry_out(message, expected_version, lost)
+                result = self._carry_out(message, expected_version, guard, lost)
                 if isinstance(result, Conflict):
                     raise _NoAnswer(result)
                 remembered = Remembered.of(result)
@@ -147,7 +151,11 @@ class Dispatcher(Runtime):
             return no_answer.conflict
 
     def _carry_out(
-        self, message: CommandMessage, expected_version: int | None, lost: Conflict | None
+        self,
+        message: CommandMessage,
+        expected_version: int | None,
+        guard: Callable[[Any], object] | None,
+        lost: Conflict | None,
     ) -> Result[Any]:
         definition = message.definition
         aggregate = self.repository.update(definition.aggregate.empty(message))
@@ -155,6 +163,8 @@ class Dispatcher(Runtime):
             return Conflict(aggregate.stream, expected_version, aggregate.version)
         if lost is not None and aggregate.version < lost.actual_version:
             return lost
+        if guard is not None:
+            guard(aggregate)
         return self.commit(
             definition.decide(aggregate, message), metadata={"command": definition.name}
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -99,8 +100,14 @@ async def _made_later(
 
 
 def _actor(request: HttpRequest) -> str | None:
-    user = getattr(request, "user", None)
-    return user.get_username() if user is not None and user.is_authenticated else None
+    user: Any = getattr(request, "user", None)
+    if not getattr(user, "is_authenticated", False):
+        return None
+    # Whatever a project has for users: a service's account may have no name but its text.
+    get_username = getattr(user, "get_username", None)
+    name = get_username() if callable(get_username) else None
+    text = str(user if name is None else name)
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _correlation_id(request: HttpRequest) -> str:

@@ -1,13 +1,15 @@
 """Requests give their events an actor and a correlation id."""
 
 import asyncio
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
+from rill_django.domain.codec import encode_metadata
 from rill_django.domain.metadata import current_metadata
 from rill_django.middleware import MetadataMiddleware
 
@@ -157,3 +159,29 @@ def test_a_file_is_sent_as_it_is(tmp_path):
     assert response.file_to_stream is not None
     assert b"".join(response) == b"a"
     response.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "actor"),
+    [
+        (None, None),
+        (object(), None),
+        (SimpleNamespace(is_authenticated=False, get_username=lambda: "ann"), None),
+        (SimpleNamespace(is_authenticated=True, get_username=lambda: "ann"), "ann"),
+        (SimpleNamespace(is_authenticated=True, get_username=lambda: 7), "7"),
+        (SimpleNamespace(is_authenticated=True, get_username=lambda: "a\0\ud800"), "a\\x00\\ud800"),
+        (type("Machine", (), {"is_authenticated": True, "__str__": lambda self: "m1"})(), "m1"),
+    ],
+)
+def test_whatever_a_project_has_for_users_can_be_stored(user, actor):
+    request = HttpRequest()
+    request.user = user
+    seen = []
+
+    def view(request):
+        seen.append(current_metadata().get("actor"))
+        encode_metadata(current_metadata())
+        return HttpResponse()
+
+    MetadataMiddleware(view)(request)
+    assert seen == [actor]

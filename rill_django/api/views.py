@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import inspect
-import re
-from hashlib import blake2s
+import logging
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
+from django.utils.encoding import escape_uri_path
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.versioning import QueryParameterVersioning
 
-from rill_django.api.base import (
-    BadParameter,
-    ReadingView,
-    RillView,
-    event_body,
-    plain,
-    whole_number,
-)
-from rill_django.api.problems import problem
-from rill_django.domain.codec import decode_events
+from rill_django.api import schema
+from rill_django.api.base import ReadingView, RillView
+from rill_django.api.bodies import event_bodies, event_body, plain
+from rill_django.api.idempotency import idempotency_key, written_key
+from rill_django.api.parameters import one_text, texts, whole_number
+from rill_django.api.parsers import UndecodedJSONParser
+from rill_django.api.preconditions import OutOfDate, Precondition
+from rill_django.api.problems import Problem, problem, shortened
 from rill_django.domain.definitions import CommandType
 from rill_django.domain.errors import InvalidMessage, UnknownMessageType
-from rill_django.domain.records import StoredEvent
+from rill_django.domain.messages import CommandMessage
+from rill_django.domain.origin import field_that_sent
 from rill_django.domain.registry import current_registry
 from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import transact
+from rill_django.domain.storable import Unstorable, text
+from rill_django.domain.streams import MAX_STREAM_LENGTH
 from rill_django.store.answers import IdempotencyKeyReused
 from rill_django.store.orm import DjangoEventStore
+from rill_django.store.protocol import EMPTY_STREAM
 from rill_django.store.tables import StoredType
 
 PAGE = 100
@@ -41,95 +42,65 @@ LARGEST_PAGE_IN_BYTES = 1_000_000
 """Of payloads and metadata, but for the last event: as values and as text again they take many times that."""
 LOOK_AT_MOST = 20_000
 """Positions that one request looks at for events of a type or category: each is some microseconds' work."""
-MAX_KEY_LENGTH = 200
 REPLAYED = "Idempotency-Replayed"
 """Header of an answer that the command with this `Idempotency-Key` had before."""
-LONGEST_OWNER = 54
-"""Characters that a user's primary key may have in front of the key that the user has chosen."""
 
-_VERSION_TAG = re.compile(r'^"?(?P<version>-1|\d{1,18})"?$')
-
-
-class UndecodedJSONParser(BaseParser):
-    """Leaves the body as it is: read as floats, its numbers would lose digits before anybody sees them."""
-
-    media_type = "application/json"
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """Return the body in UTF-8."""
-        body: bytes = stream.read()
-        encoding = (parser_context or {}).get("encoding") or "utf-8"
-        if encoding.lower() in ("utf-8", "utf8"):
-            return body
-        try:
-            return body.decode(encoding).encode()
-        except (LookupError, UnicodeError) as error:
-            raise ParseError(f"The body cannot be read as {encoding}: {error}") from None
+logger = logging.getLogger("rill_django.api")
 
 
 class RootView(ReadingView):
     """What there is: the log, and the commands that can be sent."""
 
-    def get(self, request: Request) -> Response:
+    @schema.of_root
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """List the commands with the fields that they take."""
         commands = {
             name: {
-                "url": reverse("rill_django:command", args=(name,), request=request),
+                "url": _link(request, f"commands/{quote(name)}/"),
                 "keys": definition.keys,
                 "fields": definition.fields,
                 "description": inspect.getdoc(definition) or "",
             }
             for name, definition in sorted(current_registry().commands.items())
         }
-        events = reverse("rill_django:events", request=request)
-        return Response({"events": events, "commands": commands})
+        return Response({"events": _link(request, "events/"), "commands": commands})
+
+
+def _link(request: Request, below: str) -> str:
+    """Return the URL of an endpoint below the one of the root that was asked.
+
+    By its path, and not by a name: the routes may be included more than once, in namespaces of any depth, and
+    under a prefix with arguments.
+    """
+    found: str = request.build_absolute_uri(escape_uri_path(request.path) + below)
+    scheme = request.versioning_scheme
+    if isinstance(scheme, QueryParameterVersioning) and request.version is not None:
+        found = replace_query_param(found, scheme.version_param, request.version)
+    return found
 
 
 class CommandView(RillView):
     """Takes a command: the key properties and the fields, as one JSON object.
 
     200 with the new events; 400 a wrong message; 409 somebody else was faster, 412 the stream is not at
-    the version in `If-Match`; 422 the domain rejected it, or the `Idempotency-Key` was used for another
-    command. Source of the codes: `rill.web`.
+    the version in `If-Match`; 413 too large; 422 the domain rejected it, or the `Idempotency-Key` was used
+    for another command; 503 the stream holds events that today's code cannot read. Source: `rill.web`.
     """
 
     parser_classes = (UndecodedJSONParser,)
 
-    def post(self, request: Request, type: str) -> Response:
+    @schema.of_command
+    def post(self, request: Request, type: str, *args: Any, **kwargs: Any) -> Response:
         """Carry it out."""
         try:
             definition = current_registry().command(type)
         except UnknownMessageType as error:
             return problem(HTTPStatus.NOT_FOUND, "Unknown command", str(error))
-        try:
-            expected_version = _expected_version(request)
-            message = _message(definition, request)
-            result = transact(
-                message,
-                expected_version=expected_version,
-                idempotency_key=_idempotency_key(request),
-            )
-        except BadParameter as error:
-            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
-        except IdempotencyKeyReused:
-            sent = _sent_key(request)
-            return problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "Idempotency key used before",
-                str(IdempotencyKeyReused(sent)),
-                idempotency_key=sent,
-            )
-        except InvalidMessage as error:
-            if error.message_type not in (type, definition.aggregate.type_name):
-                raise  # The domain made a wrong event of a right command: its own mistake.
-            return problem(
-                HTTPStatus.BAD_REQUEST,
-                "Invalid message",
-                str(error),
-                field=error.field,
-                reason=error.reason,
-            )
-        response = _response(result, is_conditional=expected_version is not None)
+        precondition = Precondition(request)
+        key = idempotency_key(request)
+        message = _message(definition, request)
+        result = _carried_out(message, request, precondition, key)
+        response = _response(result, precondition)
         if getattr(result, "is_repetition", False):
             response.headers[REPLAYED] = "true"
         return response
@@ -137,48 +108,65 @@ class CommandView(RillView):
 
 def _message(definition: CommandType[Any, ...], request: Request) -> Any:
     body: Any = request.data
-    # Without a body, Django REST framework asks no parser.
-    return definition.from_json(body if isinstance(body, bytes) else b"")
-
-
-def _expected_version(request: Request) -> int | None:
-    given = request.headers.get("If-Match", "").strip()
-    if given in ("", "*"):
-        return None
-    tag = _VERSION_TAG.match(given)
-    if tag is None:
-        raise BadParameter(
-            f'If-Match must be the version of the stream that you have seen, e.g. "3"; got {given!r}'
+    if not isinstance(body, bytes) and "Transfer-Encoding" in request.headers:
+        raise Problem(
+            HTTPStatus.LENGTH_REQUIRED, "Length required", "Send the body with its Content-Length."
         )
-    return int(tag["version"])
-
-
-def _sent_key(request: Request) -> str:
-    """Return the key as the client has written it; nothing: there is none."""
-    key = str(request.headers.get("Idempotency-Key", "")).strip()
     try:
-        return key.encode("latin-1").decode()  # Servers take the bytes of a header for Latin-1.
-    except UnicodeError:
-        return key
+        # Without a body, Django REST framework asks no parser.
+        return definition.from_json(body if isinstance(body, bytes) else b"")
+    except InvalidMessage as error:
+        raise _invalid(error, error.field) from None
 
 
-def _idempotency_key(request: Request) -> str | None:
-    key = _sent_key(request)
-    if len(key) > MAX_KEY_LENGTH:
-        raise BadParameter(f"Idempotency-Key must have at most {MAX_KEY_LENGTH} characters")
-    # Keys are chosen by clients: one of them must not be able to ask for another's answers.
-    return f"{_owner(request.user.pk)}:{key}" if key else None
-
-
-def _owner(pk: Any) -> str:
-    """Return a text for a user, without a colon, that no other user has."""
-    name = quote(str(pk), safe="")
-    return (
-        name if len(name) <= LONGEST_OWNER else blake2s(name.encode(), digest_size=20).hexdigest()
+def _invalid(error: InvalidMessage, field: str) -> Problem:
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "Invalid message",
+        str(error),
+        field=shortened(field),
+        reason=shortened(error.reason),
     )
 
 
-def _response(result: Result[Any], *, is_conditional: bool) -> Response:
+def _carried_out(
+    message: CommandMessage, request: Request, precondition: Precondition, key: str | None
+) -> Result[Any]:
+    try:
+        return transact(
+            message,
+            idempotency_key=key,
+            guard=precondition.guard if precondition.is_there else None,
+        )
+    except OutOfDate as error:
+        raise _out_of_date(error.stream, error.version, precondition) from None
+    except IdempotencyKeyReused:
+        sent = written_key(request)
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Idempotency key used before",
+            str(IdempotencyKeyReused(sent)),
+            idempotency_key=sent,
+        ) from None
+    except InvalidMessage as error:
+        field = field_that_sent(error, message)
+        if field is None:
+            raise  # The domain made a wrong event, or key, of a right command: its own mistake.
+        logger.warning("%s handed on what it was sent: %s", message.definition.name, error)
+        raise _invalid(error, field) from None
+
+
+def _out_of_date(stream: str, actual: int, precondition: Precondition) -> Problem:
+    members: dict[str, Any] = {"stream": stream, "actual_version": actual}
+    expected = ""
+    if precondition.version is not None:
+        members["expected_version"] = precondition.version
+        expected = f", not at {precondition.version}"
+    detail = f"{stream} is at version {actual}{expected}. Read it anew."
+    return Problem(HTTPStatus.PRECONDITION_FAILED, "Out of date", detail, **members)
+
+
+def _response(result: Result[Any], precondition: Precondition) -> Response:
     match result:
         case Ok(stream=stream, version=version, events=events):
             body = {
@@ -192,12 +180,16 @@ def _response(result: Result[Any], *, is_conditional: bool) -> Response:
                 HTTPStatus.UNPROCESSABLE_ENTITY, "Rejected", reason, reason=reason, data=plain(data)
             )
         case Conflict(stream=stream, expected_version=expected, actual_version=actual):
-            members = {"stream": stream, "expected_version": expected, "actual_version": actual}
-            if is_conditional:
-                detail = f"{stream} is at version {actual}, not at {expected}. Read it anew."
-                return problem(HTTPStatus.PRECONDITION_FAILED, "Out of date", detail, **members)
-            detail = f"Others kept committing to {stream}. Send the command again."
-            return problem(HTTPStatus.CONFLICT, "Conflict", detail, **members)
+            if precondition.is_there:
+                return _out_of_date(stream, actual, precondition).response()
+            return problem(
+                HTTPStatus.CONFLICT,
+                "Conflict",
+                f"Others kept committing to {stream}. Send the command again.",
+                stream=stream,
+                expected_version=expected,
+                actual_version=actual,
+            )
 
 
 class EventsView(ReadingView):
@@ -208,14 +200,12 @@ class EventsView(ReadingView):
     long, or when of the next 20,000 in the log few are wanted. `next_after` goes on behind them in any case.
     """
 
-    def get(self, request: Request) -> Response:
+    @schema.of_events
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the next events."""
-        try:
-            after = whole_number(request, "after", 0)
-            limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
-        except BadParameter as error:
-            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
-        types, category = request.GET.getlist("type"), request.GET.get("category")
+        after = whole_number(request, "after", 0)
+        limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
+        types, category = texts(request, "type"), one_text(request, "category")
         store = DjangoEventStore()
         head = store.sequence()  # Whoever waits for more asks again: a request waits for nobody.
         if not _may_be_stored(store, types, category):
@@ -227,7 +217,7 @@ class EventsView(ReadingView):
         stored = list(reader.stored())
         # A page that is not full has seen all there was up to its end.
         next_after = max(end, after) if reader.is_end(stored) else stored[-1].position
-        return Response({"events": _bodies(stored), "next_after": next_after, "head": head})
+        return Response({"events": event_bodies(stored), "next_after": next_after, "head": head})
 
 
 def _may_be_stored(store: DjangoEventStore, types: list[str], category: str | None) -> bool:
@@ -250,24 +240,25 @@ class StreamView(ReadingView):
     long). The `ETag` is the stream's version, for the `If-Match` of a command.
     """
 
-    def get(self, request: Request, stream: str) -> Response:
+    @schema.of_stream
+    def get(self, request: Request, stream: str, *args: Any, **kwargs: Any) -> Response:
         """Return them."""
-        try:
-            from_version = whole_number(request, "from_version", 0)
-            limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
-        except BadParameter as error:
-            return problem(HTTPStatus.BAD_REQUEST, "Bad request", str(error))
+        from_version = whole_number(request, "from_version", 0)
+        limit = whole_number(request, "limit", PAGE, least=1, most=LARGEST_PAGE)
         store = DjangoEventStore()
-        version = store.version(stream)
+        version = store.version(stream) if _can_be_a_stream(stream) else EMPTY_STREAM
         if version < 0:
             return problem(
                 HTTPStatus.NOT_FOUND, "Unknown stream", f"There is no event in a stream {stream!r}."
             )
         reader = store.read().stream(stream).from_version(from_version).limit(limit)
         reader = reader.max_bytes(LARGEST_PAGE_IN_BYTES)
-        body = {"stream": stream, "version": version, "events": _bodies(list(reader.stored()))}
+        body = {"stream": stream, "version": version, "events": event_bodies(list(reader.stored()))}
         return Response(body, headers={"ETag": f'"{version}"'})
 
 
-def _bodies(stored: list[StoredEvent]) -> list[dict[str, Any]]:
-    return [event_body(event) for event in decode_events(stored, current_registry())]
+def _can_be_a_stream(name: str) -> bool:
+    try:
+        return len(text(name)) <= MAX_STREAM_LENGTH
+    except Unstorable:
+        return False

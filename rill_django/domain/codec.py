@@ -113,11 +113,21 @@ def _decode_unknown(data: bytes) -> UnknownEvent:
     return UnknownEvent(data=frozen(_object.decode(data), ordered=True))
 
 
+def decode_stored(data: bytes) -> dict[str, Any]:
+    """Return stored JSON as plain values, before upcasting and types; no digit of a number is lost.
+
+    Raises:
+        msgspec.MsgspecError, ValueError: it is no JSON object.
+    """
+    found: dict[str, Any] = _exact.decode(data)
+    return found
+
+
 def upcast_event(event: StoredEvent, registry: Registry) -> list[RawEvent]:
     """Return what the upcasters make of a stored event, as plain JSON values."""
     raw = RawEvent(
         type=event.type,
-        data=_exact.decode(event.data),
+        data=decode_stored(event.data),
         metadata=decode_metadata(event.metadata),
         stream=event.stream,
         version=event.version,

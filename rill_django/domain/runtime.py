@@ -59,6 +59,7 @@ class Runtime(Protocol):
         *,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
+        guard: Callable[[Any], object] | None = None,
     ) -> Result[Any]:
         """Fetch the message's aggregate, let it decide, and commit."""
 
@@ -110,12 +111,16 @@ def transact(
     *,
     expected_version: int | None = None,
     idempotency_key: str | None = None,
+    guard: Callable[[A], object] | None = None,
 ) -> Result[A]:
     """Carry out a command message on the repository in use. See `Dispatcher.transact`."""
     __tracebackhide__ = True
     try:
         return current().transact(
-            message, expected_version=expected_version, idempotency_key=idempotency_key
+            message,
+            expected_version=expected_version,
+            idempotency_key=idempotency_key,
+            guard=guard,
         )
     except Exception as error:
         shorten(error)

@@ -76,11 +76,15 @@ class FollowedRuntime(Runtime):
         *,
         expected_version: int | None = None,
         idempotency_key: str | None = None,
+        guard: Callable[[Any], object] | None = None,
     ) -> Result[Any]:
         """See `Runtime`."""
         self._begin()
         result = self._inner.transact(
-            message, expected_version=expected_version, idempotency_key=idempotency_key
+            message,
+            expected_version=expected_version,
+            idempotency_key=idempotency_key,
+            guard=guard,
         )
         self._follow([result])
         return result

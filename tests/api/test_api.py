@@ -343,7 +343,7 @@ def test_a_browser_gets_a_page(client):
 
 
 def test_values_without_a_json_form_are_shown_as_text():
-    from rill_django.api.base import plain
+    from rill_django.api.bodies import plain
 
     assert plain({"at": date(2013, 1, 1), "sum": Decimal("1.5"), "other": Account}) == {
         "at": "2013-01-01",
@@ -381,10 +381,10 @@ def test_without_the_framework_its_urls_say_what_to_install():
         (NewEvent("bank.Account.opened", b"{}"), "@upcast('bank.Account.opened')"),
     ],
 )
-def test_a_history_that_no_code_knows_is_500_in_words(client, event, cure):
+def test_a_history_that_no_code_knows_is_503_in_words(client, event, cure):
     DjangoEventStore().append("bank.Account/1", -1, [event])
     response = send(client, "bank.Account.open", number="1", owner="Ann")
-    assert response.status_code == 500
+    assert response.status_code == 503
     assert response["Content-Type"] == "application/problem+json"
     body = response.json()
     assert (body["title"], body["stream"]) == ("Unreadable history", "bank.Account/1")
