@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from enum import Enum
 
+from django.apps import apps
 from django.db import InterfaceError, OperationalError
 
 from rill_django.domain.tracebacks import causes_of
@@ -20,7 +22,10 @@ class Trouble(Enum):
     SERVER = "the database cannot do it now"
     """No disk, no memory, no writing, no connection; a server that starts or ends."""
     SCHEMA = "a table, a column or a right is not there"
-    """Not migrated yet, or not granted; or a name that never will be: nobody can tell."""
+    """Not migrated yet, or not granted; or a name that never will be: nobody can tell.
+
+    Or the other way round: a release that is not running yet has added a column that has to have a value.
+    """
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
@@ -85,6 +90,10 @@ def _of_postgresql(error: BaseException) -> Trouble | None:
         # Statements that were prepared before a migration. A new connection prepares them anew.
         source = getattr(getattr(error, "diag", None), "source_function", None)
         return Trouble.SCHEMA if source == "RevalidateCachedQuery" else None
+    if state == "23502":
+        missing = getattr(error, "diag", None)
+        table, column = (getattr(missing, f"{name}_name", None) for name in ("table", "column"))
+        return _of_missing_value(table, column)
     return _STATES.get(state) or _CLASSES.get(state[:2])
 
 
@@ -102,7 +111,8 @@ _NUMBERS = {
         *(1161, 1180, 1184, 1223, 1290, 1429, 1792, 1836, 1927, 3032, 3100, 3101, 3168, 3169),
         *range(2000, 2100),  # From the client: no connection, or none any more.
     ),
-    Trouble.SCHEMA: (1044, 1054, 1142, 1143, 1146, 1370),
+    # 1364: the statement does not name a column without a default. Django names all that its model has.
+    Trouble.SCHEMA: (1044, 1054, 1142, 1143, 1146, 1364, 1370),
 }
 _BY_NUMBER = {number: kind for kind, numbers in _NUMBERS.items() for number in numbers}
 
@@ -139,14 +149,18 @@ _TEXTS = {
     "unable to open database": Trouble.SERVER,
     "schema has changed": Trouble.SCHEMA,
 }
+_NO_VALUE = re.compile(r"NOT NULL constraint failed: (\w+)\.(\w+)")
 _ERROR = 1
 _NOT_THERE = ("no such table", "no such column", "has no column named")
 
 
 def _of_sqlite(error: BaseException) -> Trouble | None:
-    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.IntegrityError):
-        return None  # What the module says of its own use; what may have anybody's words in it.
     text = str(error)
+    if isinstance(error, sqlite3.IntegrityError):
+        missing = _NO_VALUE.fullmatch(text)  # Others may have anybody's words in them.
+        return _of_missing_value(*missing.groups()) if missing else None
+    if not isinstance(error, sqlite3.DatabaseError):
+        return None  # What the module says of its own use.
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         found = next((kind for part, kind in _TEXTS.items() if part in text), None)
@@ -155,6 +169,20 @@ def _of_sqlite(error: BaseException) -> Trouble | None:
     if found is None and code in (None, _ERROR) and any(one in text for one in _NOT_THERE):
         return Trouble.SCHEMA
     return found
+
+
+# --- All -------------------------------------------------------------------------------------
+
+
+def _of_missing_value(table: str | None, column: str | None) -> Trouble | None:
+    """Tell a column that this code does not know, and so gives no value, from one that it left empty."""
+    columns = {
+        field.column
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.db_table == table
+        for field in model._meta.local_concrete_fields
+    }
+    return Trouble.SCHEMA if columns and column not in columns else None
 
 
 def _is_any(error: BaseException, *names: str) -> bool:

@@ -1,6 +1,7 @@
 """Trouble of the database that passes: it is waited out, seen, and never taken for an event's failure."""
 
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -143,6 +144,28 @@ def applied():
     ]
 
 
+@contextmanager
+def newer_table():
+    """Give the table a column that has to have a value, and no default: as Django's migrations leave it."""
+    if connection.vendor == "sqlite":
+        execute("ALTER TABLE bank_balance RENAME TO bank_balance_before")
+        execute(
+            "CREATE TABLE bank_balance (number varchar(30) PRIMARY KEY, owner varchar(100) NOT NULL, "
+            "balance decimal NOT NULL, movements integer NOT NULL, colour varchar(9) NOT NULL)"
+        )
+        try:
+            yield
+        finally:
+            execute("DROP TABLE bank_balance")
+            execute("ALTER TABLE bank_balance_before RENAME TO bank_balance")
+        return
+    execute("ALTER TABLE bank_balance ADD COLUMN colour varchar(9) NOT NULL")
+    try:
+        yield
+    finally:
+        execute("ALTER TABLE bank_balance DROP COLUMN colour")
+
+
 ALL = ["1@0", "2@0", "3@0", "1@1", "2@1", "3@1"]
 
 
@@ -171,6 +194,38 @@ def test_it_is_waited_out_whatever_is_said_of_errors(lines, history, policy, tro
     assert applied() == ALL
     checkpoint = Checkpoint.objects.get()
     assert (checkpoint.is_waiting, checkpoint.waiting_since, checkpoint.error) == (False, None, "")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("policy", [STOP, PARK])
+def test_a_column_that_a_newer_release_has_added_is_waited_for(history, policy):
+    """Between its migrations and its start: the worker that runs does not know that column."""
+    with isolated_projections():
+
+        class Balances(RowProjection):
+            model = Balance
+            key = "number"
+            on_error = policy
+
+            @on(Account.opened)
+            def opened(self, row, event):
+                row.owner = event.owner
+
+        worker = ProjectionWorker()
+        with newer_table():
+            run_until(worker, lambda: Checkpoint.objects.filter(error__contains="colour").exists())
+            (status,) = projection_statuses()
+            assert status.description == "waiting"
+        run_until(worker, lambda: Balance.objects.count() == 3)
+        assert not ParkedEvent.objects.exists()
+        assert not worker.stopped
+
+
+@pytest.mark.parametrize("policy", [STOP, PARK])
+def test_a_value_that_is_missing_in_a_known_column_is_the_events_failure(lines, history, policy):
+    lines.on_error, lines.trouble = policy, lambda: Balance.objects.create(number="x", owner=None)
+    worker = ProjectionWorker()
+    run_until(worker, lambda: worker.stopped or ParkedEvent.objects.exists())
 
 
 def test_rows_that_are_written_together(history):
