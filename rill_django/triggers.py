@@ -18,6 +18,7 @@ from rill_django.domain.definitions import EventType
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.metadata import metadata
 from rill_django.domain.records import RecordedEvent
+from rill_django.domain.tracebacks import shorten
 
 logger = logging.getLogger("rill_django.triggers")
 
@@ -70,10 +71,12 @@ def fire_triggers(events: Sequence[RecordedEvent]) -> None:
             try:
                 with metadata(correlation_id=correlation, causation_id=event.identity):
                     trigger(event)
-            except Exception:
-                logger.exception(
+            except Exception as error:
+                shorten(error, keeps_first=False)
+                logger.error(
                     "trigger %s failed on %s (%s)",
                     getattr(trigger, "__qualname__", trigger),
                     event.identity,
                     event.type,
+                    exc_info=error,
                 )

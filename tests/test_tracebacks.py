@@ -18,6 +18,7 @@ from rill_django import (
     InvalidMessage,
     Projection,
     RowProjection,
+    after_commit,
     command,
     commit,
     event,
@@ -37,6 +38,7 @@ from rill_django.projections.waiting import wait_for
 from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, catch_up
 from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import given
+from rill_django.triggers import isolated_triggers
 from tests.bank.models import AuditLine, Balance
 
 pytestmark = pytest.mark.django_db
@@ -275,6 +277,35 @@ def test_one_in_a_rebuild(lines, work):
         assert seen[1:] == [["happened"]]
     else:
         assert "transaction" in str(error)
+
+
+def test_one_of_an_inline_projection(cart):
+    with isolated_projections():
+
+        class Lines(Projection):
+            name = "test.Lines"
+            models = (AuditLine,)
+            inline = True
+
+            @on(cart.opened)
+            def happened(self, event):
+                raise LookupError("what is this")
+
+        _error, seen = raised(lambda: cart.open.transact("1", "Ann"))
+        assert seen == [["*transact"], ["happened"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_trigger_that_fails(cart, caplog):
+    with isolated_triggers():
+
+        @after_commit(cart.opened)
+        def happened(event):
+            cart.close.transact("1", "")
+
+        cart.open.transact("1", "Ann").unwrap()
+    (record,) = caplog.records
+    assert chain(record.exc_info[1]) == [["happened"]]
 
 
 def test_a_command_of_the_operator_says_where_and_is_no_traceback(lines):
