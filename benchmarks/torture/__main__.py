@@ -25,6 +25,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, default=5)
     length.add_argument("--seconds", type=float)
+    parser.add_argument(
+        "--transactions", type=int, default=0, help="at least so many by each writer"
+    )
     parser.add_argument("--database-url", metavar="URL", help="an empty database to run on")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--writers", type=int, default=8, help="processes that append")
@@ -72,6 +75,7 @@ def main() -> int:
         options = Options(
             seed=given.seed,
             seconds=given.seconds or 60 * given.minutes,
+            transactions=given.transactions,
             writers=given.writers,
             open_transactions=connection.vendor != "sqlite",
             naive=given.naive,

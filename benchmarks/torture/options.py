@@ -14,6 +14,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         seed: decides what the writers do, and when the victim is killed.
         seconds: how long the writers write.
+        transactions: how many each of them does at least, if that takes longer.
         writers: processes that append.
         steady_pollers: processes that read the log all the time; one more is killed again and again.
         open_transactions: whether one transaction that has appended, and one that has nothing to do
@@ -24,6 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     seconds: float
+    transactions: int = 0
     writers: int = 8
     steady_pollers: int = 2
     open_transactions: bool = True

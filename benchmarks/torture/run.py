@@ -23,8 +23,8 @@ from rill_django.store.tables import Event, Position
 
 VICTIM = "victim"
 KILL_AFTER = (0.1, 1.0)
-JOIN_SECONDS = 60
-STILL_SECONDS = 5
+JOIN_SECONDS = 120
+STILL_SECONDS = 30
 """So long after the last delivery it is clear that no more will come."""
 
 # By fork: what is imported is there at once, and eleven processes start in milliseconds.
@@ -94,7 +94,7 @@ def _open_transactions(options: Options) -> list[ForkProcess]:
         return []
     processes = [_start(dawdler, options), _start(bystander, options)]
     for name in ("dawdler", "bystander"):
-        if not options.flag(name).wait(30):
+        if not options.flag(name).wait(JOIN_SECONDS):
             raise RuntimeError(f"the {name} has not begun")
     return processes
 

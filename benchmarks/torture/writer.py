@@ -29,7 +29,7 @@ class Writer:
 
     def __init__(self, number: int, options: Options) -> None:
         self._name = f"w{number}"
-        self._seconds = options.seconds
+        self._seconds, self._transactions = options.seconds, options.transactions
         self._random = random.Random(f"{options.seed}/{number}")
         self._ledger = Ledger(options.path(f"{self._name}.ledger"))
         self._store = DjangoEventStore()
@@ -41,9 +41,10 @@ class Writer:
         self._waited = 0.0
 
     def run(self) -> None:
-        """Write until the time is over."""
-        deadline = time.monotonic() + self._seconds
-        while time.monotonic() < deadline:
+        """Write until the time is over and so many transactions are done."""
+        deadline, done = time.monotonic() + self._seconds, 0
+        while time.monotonic() < deadline or done < self._transactions:
+            done += 1
             before = dict(self._own)
             self._kept, self._discarded, self._waited = [], [], 0.0
             outcome = self._attempt()

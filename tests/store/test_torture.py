@@ -12,9 +12,10 @@ from benchmarks import DATABASES_VARIABLE
 from benchmarks.torture.checker import check, lags
 from benchmarks.torture.ledger import Appended, Entry
 from benchmarks.torture.tables import Delivery
+from tests.patience import HOPE_SECONDS
 from tests.servers import ROOT
 
-SECONDS = "4"
+LENGTH = ("--seconds", "2", "--transactions", "40")
 CONNECTING = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
 
 
@@ -24,10 +25,10 @@ def test_nothing_is_lost_repeated_or_out_of_order_whatever_happens():
         pytest.skip("other processes cannot see a database in memory")
     database = {name: connection.settings_dict[name] for name in CONNECTING}
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "benchmarks.torture", "--json", "--seconds", SECONDS],
+        [sys.executable, "-W", "error", "-m", "benchmarks.torture", "--json", *LENGTH],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * HOPE_SECONDS,
         cwd=ROOT,
         env={**os.environ, DATABASES_VARIABLE: json.dumps({"default": database}, default=str)},
     )
