@@ -11,7 +11,12 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 
+from tests.patience import wait_until
+
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+PORT = "6432"
+"""Of a socket in a folder of its own: a port that was free a moment ago may be taken."""
 
 SESSIONS = 4
 """Fewer than there are clients: each transaction gets whichever is free."""
@@ -20,12 +25,12 @@ _CONFIGURATION = """
 [databases]
 * = {server}
 [pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
+listen_addr =
+listen_port = {PORT}
 auth_type = any
 pool_mode = transaction
 default_pool_size = {sessions}
-unix_socket_dir =
+unix_socket_dir = {folder}
 ignore_startup_parameters = extra_float_digits,options
 logfile = {folder}/log
 """
@@ -45,33 +50,29 @@ def transaction_pooler():
         )
         if parameters.get(key)
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="rill-pooler-"))
     folder.chmod(0o777)
     file = folder / "pgbouncer.ini"
     file.write_text(
-        _CONFIGURATION.format(server=server, port=port, sessions=SESSIONS, folder=folder)
+        _CONFIGURATION.format(server=server, PORT=PORT, sessions=SESSIONS, folder=folder)
     )
     # It refuses to run as root.
     account = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
     process = subprocess.Popen([PROGRAM, "-q", file], stderr=subprocess.DEVNULL, **account)
     try:
-        _wait_for(port, process)
-        yield {"HOST": "127.0.0.1", "PORT": str(port), "PASSWORD": "x"}
+        wait_until(lambda: is_open(folder / f".s.PGSQL.{PORT}") or process.poll() is not None)
+        assert process.poll() is None, "PgBouncer ended at its start"
+        yield {"HOST": str(folder), "PORT": PORT, "PASSWORD": "x"}
     finally:
         process.terminate()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for(port, process):
-    while process.poll() is None:
-        with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    raise AssertionError("PgBouncer ended at its start")
+def is_open(path):
+    """Whether somebody takes connections there."""
+    with socket.socket(socket.AF_UNIX) as attempt:
+        return attempt.connect_ex(str(path)) == 0
 
 
 def other_client(place):

@@ -34,12 +34,13 @@ SETTINGS = (
 
 
 @pytest.fixture
-def pooler(monkeypatch, transactional_db):
+def pooler(transactional_db):
     before = connections["default"]
-    with transaction_pooler() as place:
+    # Undone here: who takes the database down after the test goes to the server itself.
+    with transaction_pooler() as place, pytest.MonkeyPatch.context() as patch:
         for name, value in {**place, "DISABLE_SERVER_SIDE_CURSORS": True}.items():
-            monkeypatch.setitem(connections.settings["default"], name, value)
-        monkeypatch.setitem(
+            patch.setitem(connections.settings["default"], name, value)
+        patch.setitem(
             connections.settings["default"],
             "OPTIONS",
             {
