@@ -7,6 +7,7 @@ from threading import Thread
 from django.db import connection, connections, transaction
 
 from rill_django.store import sequencer
+from tests.patience import HOPE_SECONDS
 
 LOCK = {
     "postgresql": "SELECT pg_try_advisory_xact_lock('rill_django_position'::regclass::oid::int, 0)",
@@ -27,7 +28,7 @@ def held_sequencer():
                 cursor.execute(LOCK[connection.vendor])
                 taken.append(cursor.fetchone()[0])
                 is_held.set()
-                is_over.wait(60)
+                is_over.wait(HOPE_SECONDS)
                 if connection.vendor == "mysql":
                     # The server notices the end of a session only some time after it.
                     cursor.execute(RELEASE)
@@ -41,10 +42,10 @@ def held_sequencer():
 
     def let_go():
         is_over.set()
-        holder.join(20)
+        holder.join(HOPE_SECONDS)
 
     try:
-        assert is_held.wait(20)
+        assert is_held.wait(HOPE_SECONDS)
         assert taken in ([True], [1])
         yield let_go
     finally:

@@ -16,6 +16,7 @@ from rill_django import processes
 from rill_django.processes import in_processes
 from tests import parts
 from tests.integrity.logs import small_log
+from tests.patience import HOPE_SECONDS
 
 
 def ended(pids):
@@ -180,7 +181,7 @@ def test_they_end_with_whoever_has_begun_them(work, number):
             assert int(starter.stdout.readline())
         starter.send_signal(number)
         # Those that are left would keep the other end of the pipe open.
-        starter.communicate(timeout=20)
+        starter.communicate(timeout=HOPE_SECONDS)
     finally:
         starter.kill()
 
@@ -192,14 +193,14 @@ def test_a_signal_to_all_of_them_ends_all_of_them_quietly(number):
         for _ in range(2):
             assert int(starter.stdout.readline())
         os.killpg(starter.pid, number)
-        said, _ = starter.communicate(timeout=20)
+        said, _ = starter.communicate(timeout=HOPE_SECONDS)
     finally:
         starter.kill()
     assert "Process SpawnProcess" not in said
 
 
 def test_wherever_an_interrupt_comes_it_leaves_nothing_locked_that_their_results_wait_for():
-    said, _ = program(_AT_EVERY_LINE).communicate(timeout=60)
+    said, _ = program(_AT_EVERY_LINE).communicate(timeout=HOPE_SECONDS)
     assert said == "interrupted after all lines\n"
 
 
@@ -210,7 +211,7 @@ def test_ctrl_c_while_they_start_is_the_starters_alone():
         # The first that is told of is ready; the other one is just starting, or about to.
         starter.stdout.readline()
         os.killpg(starter.pid, signal.SIGINT)
-        said, _ = starter.communicate(timeout=20)
+        said, _ = starter.communicate(timeout=HOPE_SECONDS)
     finally:
         starter.kill()
     assert starter.returncode == -signal.SIGINT or "KeyboardInterrupt" in said
@@ -226,7 +227,7 @@ def test_a_verification_that_is_killed_leaves_no_process_behind(number):
         while "at it" not in starter.stdout.readline():
             assert starter.poll() is None
         starter.send_signal(number)
-        said, _ = starter.communicate(timeout=20)
+        said, _ = starter.communicate(timeout=HOPE_SECONDS)
     finally:
         starter.kill()
     assert "Traceback" not in said

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from tests.docs.pages import ROOT, Block, all_blocks, number_of_python_blocks, python_blocks
+from tests.patience import HOPE_SECONDS
 
 # Run by `manage.py shell`; an error names the page and its line.
 RUN = """
@@ -140,4 +141,4 @@ def worker(project: Project) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(HOPE_SECONDS) == 0

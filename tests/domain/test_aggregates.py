@@ -25,6 +25,7 @@ from rill_django.domain.names import app_label_of
 from rill_django.domain.records import UnknownEvent
 from tests.domain import future
 from tests.domain.shop import Account
+from tests.patience import HOPE_SECONDS
 
 
 class Status(Enum):
@@ -582,5 +583,5 @@ assert door.stream == "__main__.Door/1"
         [sys.executable, "-W", "error", "-c", program],
         check=True,
         env={"PYTHONPATH": ":".join(sys.path)},
-        timeout=60,
+        timeout=HOPE_SECONDS,
     )

@@ -6,6 +6,7 @@ import pytest
 from rill_django import Aggregate, DefinitionError, UnknownMessageType, command, event, key, upcast
 from rill_django.domain.registry import current_registry, isolated_registry
 from tests.domain.shop import Account
+from tests.patience import HOPE_SECONDS
 
 
 def define(class_name="Thing", **options):
@@ -114,5 +115,5 @@ assert current_registry().events["__main__.Door.opened"] is Door.opened
         [sys.executable, "-W", "error", "-c", program],
         check=True,
         env={"PYTHONPATH": ":".join(sys.path)},
-        timeout=60,
+        timeout=HOPE_SECONDS,
     )

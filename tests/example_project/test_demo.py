@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event as Signal
@@ -22,10 +21,9 @@ from example_project.home.demo.errors import DemoFailed
 from example_project.home.demo.login import is_local, make_login
 from example_project.home.demo.overview import TO_TRY
 from example_project.home.demo.site import Site
+from tests.patience import HOPE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60
-CLEAN_END_SECONDS = 10
 
 EVENTS_OF_PEOPLE = 47
 FLIGHTS = "rill_django_event WHERE version = 0 AND stream LIKE 'flights.%'"
@@ -53,7 +51,7 @@ class Demo:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=HOPE_SECONDS,
         )
 
     @contextmanager
@@ -74,7 +72,7 @@ class Demo:
 
     def number_of(self, table):
         with closing(
-            sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)
+            sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=HOPE_SECONDS)
         ) as database:
             return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
@@ -91,15 +89,8 @@ def said_until_serving(process):
 
 def end_of(process):
     """Exit code, the rest of what it wrote, and what it complained about."""
-    output, errors = process.communicate(timeout=CLEAN_END_SECONDS)
+    output, errors = process.communicate(timeout=HOPE_SECONDS)
     return process.returncode, output, errors
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +127,7 @@ def test_the_registration_has_something_to_show(demo):
         env=demo.environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=HOPE_SECONDS,
     )
     assert settled.stdout == "1 claims would expire, 1 display names be taken back\n"
 
@@ -213,7 +204,7 @@ def test_what_it_says_to_try_works(demo, command):
         env={**demo.environment, "RILL_LOG_LEVEL": "WARNING"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=HOPE_SECONDS,
     )
     assert (tried.returncode, tried.stderr) == (0, "")
     assert "flights.DepartureBoard" in tried.stdout
@@ -255,7 +246,7 @@ def test_the_worker_is_at_work_beside_the_server(tmp_path):
             cwd=ROOT,
             env=demo.environment,
             check=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=HOPE_SECONDS,
         )
         wait_until(lambda: demo.number_of("flights_departure") == 843)
         process.send_signal(signal.SIGINT)

@@ -21,6 +21,7 @@ from tests.integrity.logs import (
     opened,
     small_log,
 )
+from tests.patience import HOPE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,7 +53,11 @@ def command(*arguments, url=None):
 
 def run(*arguments, url=None, **options):
     return subprocess.run(
-        **command(*arguments, url=url), capture_output=True, timeout=120, check=False, **options
+        **command(*arguments, url=url),
+        capture_output=True,
+        timeout=HOPE_SECONDS,
+        check=False,
+        **options,
     )
 
 

@@ -16,8 +16,7 @@ from django.conf import settings
 from rill_django.management import background
 from rill_django.management.background import BackgroundWorker
 from rill_django.projections.registry import UnknownProjection
-
-SECONDS = 30
+from tests import patience
 
 SETTINGS = """
 SECRET_KEY = "x"
@@ -122,21 +121,23 @@ class Site:
                     os.killpg(server.pid, signal.SIGKILL)
 
     def text_of(self, number):
-        with closing(sqlite3.connect(self.database)) as connection:
+        with closing(sqlite3.connect(self.database, timeout=patience.HOPE_SECONDS)) as connection:
             row = connection.execute("SELECT text FROM shop_line WHERE number = ?", (number,))
             return (row.fetchone() or (None,))[0]
 
 
 def wait_until(is_true, site, *, touching=None):
     """Wait; the file is touched now and then, as the reloader may not have looked at it before."""
-    deadline = time.monotonic() + SECONDS
     touch_at = time.monotonic() + 3
-    while not is_true():
-        assert time.monotonic() < deadline, site.said.read_text()
+
+    def is_so():
+        nonlocal touch_at
         if touching and time.monotonic() > touch_at:
             touching.touch()
             touch_at += 3
-        time.sleep(0.05)
+        return is_true()
+
+    patience.wait_until(is_so, site.said.read_text)
 
 
 @pytest.fixture(params=["", '"django.contrib.staticfiles",'], ids=["plain", "staticfiles"])
@@ -146,7 +147,7 @@ def site(request, tmp_path):
 
 def stop(server):
     os.killpg(server.pid, signal.SIGINT)
-    return server.wait(SECONDS)
+    return server.wait(patience.HOPE_SECONDS)
 
 
 @pytest.mark.parametrize("reloader", [(), ("--noreload",)], ids=["reloader", "no reloader"])
@@ -185,7 +186,7 @@ def test_changes_of_the_code_are_taken_up_also_after_a_broken_one(tmp_path):
 def test_an_unknown_projection_is_refused(tmp_path):
     site = Site(tmp_path, "")
     with site.serve("--noreload", "--projection", "nope") as server:
-        assert server.wait(SECONDS) == 1
+        assert server.wait(patience.HOPE_SECONDS) == 1
     assert "There is no projection 'nope'" in site.said.read_text()
 
 
@@ -205,10 +206,8 @@ class TestBackgroundWorker:
 
         monkeypatch.setattr(background, "ProjectionWorker", Failing)
         monkeypatch.setattr(background, "PAUSE_AFTER_ERROR_SECONDS", 0.001)
-        deadline = time.monotonic() + SECONDS
         with BackgroundWorker() as worker:
-            while len(tries) < 3 and time.monotonic() < deadline:
-                time.sleep(0.001)
+            patience.wait_until(lambda: len(tries) == 3)
         assert not worker._thread.is_alive()
         assert caplog.text.count("ZeroDivisionError: just so\n") >= 2
 

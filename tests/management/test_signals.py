@@ -9,6 +9,8 @@ import pytest
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
+from tests.patience import HOPE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 COMMANDS = sorted(
@@ -53,7 +55,7 @@ def test_while_django_and_the_project_are_imported(module, tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HOPE_SECONDS,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 

@@ -11,6 +11,7 @@ from rill_django import DELETE, Projection, RowProjection, on
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holder, Holding
+from tests.patience import HOPE_SECONDS
 
 
 def owners(**attributes):
@@ -138,7 +139,7 @@ def at_once(*functions):
 
     def call(function):
         try:
-            barrier.wait(20)
+            barrier.wait(HOPE_SECONDS)
             return function()
         finally:
             connections.close_all()
@@ -146,4 +147,4 @@ def at_once(*functions):
     with ThreadPoolExecutor(len(functions)) as pool:
         # The projections in use go along.
         futures = [pool.submit(copy_context().run, call, one) for one in functions]
-        return [one.result(60) for one in futures]
+        return [one.result(HOPE_SECONDS) for one in futures]

@@ -1,11 +1,15 @@
 """What the tests of rebuilds share: a history, projections of it, and readers that look on."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from threading import Event as Signal
 from threading import Thread
 
 import msgspec
+from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.models import F, Sum
 
@@ -17,6 +21,7 @@ from rill_django.store.orm import DjangoEventStore, dialect_of
 from rill_django.store.protocol import Append
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
+from tests.patience import HOPE_SECONDS
 
 OPENED, DEPOSITED, WITHDRAWN = (
     f"bank.Account.{name}" for name in ("opened", "deposited", "withdrawn")
@@ -103,6 +108,60 @@ def live_position(projection):
     return Checkpoint.objects.get(name=projection.name, is_beside=False).position
 
 
+# A process of its own, on the test database.
+_REBUILDER = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+from django.conf import settings
+settings.DATABASES["default"]["NAME"] = os.environ["RILL_TEST_NAME"]
+import django
+django.setup()
+from rill_django.management.progress import Progress
+advance_to, behind = Progress.advance_to, int(sys.argv.pop(1))
+def held(self, done, *total):
+    advance_to(self, done, *total)
+    if done > behind:
+        Progress.advance_to = advance_to
+        print("at it", flush=True)
+        sys.stdin.readline()
+Progress.advance_to = held
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "rebuild_projections", *sys.argv[1:]])
+"""
+
+
+@contextmanager
+def held_rebuild(*arguments, behind=0):
+    """Run the command in a process of its own; yields it in the midst of its work, behind a position.
+
+    It goes on when it is written a line.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", _REBUILDER, str(behind), *arguments],
+        env={**os.environ, "RILL_TEST_NAME": str(connection.settings_dict["NAME"])},
+        cwd=settings.BASE_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            said = []
+            while not said or said[-1] != "at it\n":
+                said.append(process.stdout.readline())
+                assert said[-1], "".join(said)
+            yield process
+        finally:
+            process.kill()
+
+
+def read_without_waiting(model):
+    """Count rows; fails where somebody has them locked."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '10s'")
+        return model.objects.count()
+
+
 class Readers:
     """Threads that read all the time; what they saw, and what went wrong."""
 
@@ -140,4 +199,4 @@ class Readers:
         finally:
             self._stop.set()
             for thread in self._threads:
-                thread.join(20)
+                thread.join(HOPE_SECONDS)

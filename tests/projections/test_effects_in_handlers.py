@@ -103,7 +103,7 @@ def in_a_thread_with_the_context():
 
     thread = Thread(target=copy_context().run, args=(work,))
     thread.start()
-    thread.join(20)
+    thread.join()
     raise errors[0]
 
 

@@ -18,6 +18,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import Balance
+from tests.patience import HOPE_SECONDS, wait_until_locked_out
 from tests.projections.inline_bank import at_once, balances, projections
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,10 +122,10 @@ def test_a_rebuild_has_what_is_just_imported_or_is_noted_as_lacking_it(lines, in
             with transaction.atomic():
                 store.append_all(batch, within=lambda stored: have_built_anew(store))
                 is_open.set()
-                Signal().wait(0.5)
+                wait_until_locked_out()
 
         def build():
-            is_open.wait(20)
+            assert is_open.wait(HOPE_SECONDS)
             return rebuild(sums(), in_place=in_place)
 
         assert at_once(slowly_import, build) == [None, 7]
@@ -144,12 +145,12 @@ def test_an_import_waits_for_a_rebuild_that_does_not_have_it(lines):
         def build():
             def progress(name, position, head):
                 begins.set()
-                Signal().wait(0.5)
+                wait_until_locked_out()
 
             return rebuild(sums(), in_place=True, progress=progress)
 
         def import_all():
-            begins.wait(20)
+            assert begins.wait(HOPE_SECONDS)
             store.append_all(batch, within=lambda stored: have_built_anew(store))
 
         assert at_once(build, import_all) == [1, None]

@@ -21,6 +21,7 @@ from rill_django.projections.rebuild import rebuild
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import Balance, Branch, Customer, Holder
+from tests.patience import HOPE_SECONDS, wait_until_locked_out
 from tests.projections.inline_bank import (
     at_once,
     balances,
@@ -111,19 +112,23 @@ def test_a_race_for_each_of_several_rows_is_no_reason_to_reject(maker, command):
     with projections(maker):
         Account.open.transact("several-0", "zero").unwrap()
         made = {"a": Signal(), "b": Signal()}
+        a_is_committed = Signal()
 
-        def make(name, seconds):
+        def make(name):
             with transaction.atomic():
                 Account.open.transact(f"several-{name}", name).unwrap()
                 made[name].set()
-                Signal().wait(seconds)
+                if name == "b":
+                    assert a_is_committed.wait(HOPE_SECONDS)
+                wait_until_locked_out()
+            a_is_committed.set()
 
         def both():
             for one in made.values():
-                one.wait(20)
+                assert one.wait(HOPE_SECONDS)
             return command()
 
-        *_, result = at_once(lambda: make("a", 0.3), lambda: make("b", 0.7), both)
+        *_, result = at_once(lambda: make("a"), lambda: make("b"), both)
         assert isinstance(result, Ok)
         rows = Branch.objects if maker is many_rows else Customer.objects
         name = "branch" if maker is many_rows else "name"
@@ -233,17 +238,17 @@ def test_commands_do_not_wait_for_each_other():
 def test_a_race_inside_the_callers_transaction():
     with projections(counters):
         Account.open.transact("0", "Zoe").unwrap()
-        is_open, is_waiting = Signal(), Signal()
+        is_open = Signal()
 
         def first():
             with transaction.atomic():
                 result = Account.open.transact("1", "Ann")
                 is_open.set()
-                is_waiting.wait(0.3)
+                wait_until_locked_out()
             return result
 
         def second():
-            is_open.wait(20)
+            assert is_open.wait(HOPE_SECONDS)
             with transaction.atomic():
                 result = Account.open.transact("2", "Ann")
                 assert Branch.objects.get(owner="Ann").accounts == 2
@@ -269,17 +274,17 @@ def have_old_snapshots():
 def test_a_rebuild_waits_for_commands_under_way(in_place, snapshots):
     with projections(balances) as (sums,):
         Account.open.transact("1", "Ann").unwrap()
-        is_open, goes_on = Signal(), Signal()
+        is_open = Signal()
 
         def command():
             with transaction.atomic():
                 Account.deposit.transact("1", 5).unwrap()
                 is_open.set()
-                goes_on.wait(0.7)
+                wait_until_locked_out()
 
         def build():
             snapshots()
-            is_open.wait(20)
+            assert is_open.wait(HOPE_SECONDS)
             return rebuild(sums(), in_place=in_place)
 
         _, position = at_once(command, build)
@@ -293,7 +298,7 @@ def test_a_rebuild_waits_for_commands_under_way(in_place, snapshots):
 def test_a_rebuild_gives_way_to_a_transaction_that_stays_open():
     with projections(balances) as (sums,):
         Account.open.transact("way-1", "Ann").unwrap()
-        is_open, is_over = Signal(), Signal()
+        is_open = Signal()
 
         def command():
             with transaction.atomic():
@@ -303,10 +308,10 @@ def test_a_rebuild_gives_way_to_a_transaction_that_stays_open():
                 for number in "23456":
                     (result,) = at_once(lambda n=number: Account.open.transact(f"way-{n}", "Ann"))
                     assert isinstance(result, Ok)
-                    is_over.wait(0.4)
+                    wait_until_locked_out()
 
         def build():
-            is_open.wait(20)
+            assert is_open.wait(HOPE_SECONDS)
             return rebuild(sums())
 
         _, position = at_once(command, build)

@@ -1,8 +1,8 @@
 """Inline projections that are built, rebuilt, verified and replaced while commands go on."""
 
 import random
-import time
 from contextvars import copy_context
+from operator import ge
 from threading import Event as Signal
 from threading import Thread
 
@@ -23,6 +23,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch
+from tests.patience import HOPE_SECONDS, wait_until, wait_until_locked_out
 from tests.projections.inline_bank import at_once, balances, counters, lines, owners, projections
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +66,15 @@ class Writers:
         finally:
             connections.close_all()
 
+    def wait_for_more(self, deposits):
+        """Wait until each of them has made so many more."""
+        upto = [done + deposits for done in self._done]
+
+        def all_have():
+            return self.errors or all(map(ge, self._done, upto))
+
+        wait_until(all_have)
+
     def __enter__(self):
         for one in self._threads:
             one.start()
@@ -73,7 +83,7 @@ class Writers:
     def __exit__(self, *_):
         self._stop.set()
         for one in self._threads:
-            one.join(60)
+            one.join(HOPE_SECONDS)
         self.deposits = sum(self._done)
 
 
@@ -88,11 +98,10 @@ def rows():
 def test_rebuilds_and_commands_lose_and_double_nothing(in_place):
     with projections(balances, counters) as found:
         with Writers() as writers:
-            time.sleep(0.3)
             for _ in range(6):
                 for one in found:
+                    writers.wait_for_more(3)
                     rebuild(one(), in_place=in_place)
-                    time.sleep(0.05)
         assert not writers.errors
         live = rows()
         assert writers.deposits > 30
@@ -109,11 +118,11 @@ def test_it_is_built_while_commands_go_on():
             Account.open.transact(f"0-{number}", f"Ann {number}").unwrap()
     with projections(balances, counters) as found:
         with Writers() as writers:
-            time.sleep(0.2)
+            writers.wait_for_more(10)
             assert {one.description for one in projection_statuses()} == {"not built"}
             catch_up()
             assert {one.description for one in projection_statuses()} == {"inline"}
-            time.sleep(0.2)
+            writers.wait_for_more(10)
         assert not writers.errors
         live = rows()
         assert sum(row[3] for row in live[0]) == writers.deposits
@@ -127,9 +136,9 @@ def test_a_verification_finds_nothing_while_commands_go_on():
         pytest.skip("nothing can be built beside in memory")
     with projections(balances, counters) as found:
         with Writers() as writers:
-            time.sleep(0.2)
             for _ in range(4):
                 for one in found:
+                    writers.wait_for_more(3)
                     verified = verify(one())
                     assert verified.is_equal, verified
                     assert verified.position > 0
@@ -264,12 +273,12 @@ def test_a_rebuild_in_place_begins_anew_after_a_deadlock():
                 AuditLine.objects.bulk_create(AuditLine(text="-", position=1) for _ in range(100))
                 Balance.objects.select_for_update().get(pk="dead-1")
                 holds.set()
-                Signal().wait(0.5)
+                wait_until_locked_out()
                 # The rebuild waits for that row by now, and this for the rebuild.
                 return Account.deposit.transact("dead-1", 5)
 
         def build():
-            holds.wait(20)
+            assert holds.wait(HOPE_SECONDS)
             return rebuild(sums(), in_place=True)
 
         result, position = at_once(command, build)
@@ -288,11 +297,11 @@ def test_a_rebuild_in_place_whose_checkpoint_is_gone_meanwhile():
             with transaction.atomic():
                 have_alone(connection, sums.name)
                 is_alone.set()
-                Signal().wait(0.4)
+                wait_until_locked_out()
                 Checkpoint.objects.all().delete()
 
         def build():
-            is_alone.wait(20)
+            assert is_alone.wait(HOPE_SECONDS)
             return rebuild(sums(), in_place=True)
 
         assert at_once(remove, build) == [None, 1]

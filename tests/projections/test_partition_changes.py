@@ -1,6 +1,8 @@
 """Other partitions for a projection that is in use: while something fails, and by two releases at once."""
 
 from threading import Event as Signal
+from time import monotonic
+from types import SimpleNamespace
 from zlib import crc32
 
 import pytest
@@ -20,6 +22,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import Balance, Customer
+from tests.patience import HOPE_SECONDS, wait_until_locked_out
 from tests.projections.inline_bank import at_once
 from tests.projections.rebuilds import append_history
 
@@ -253,7 +256,7 @@ def test_events_without_a_key_are_in_the_same_partition_for_all():
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_worker_of_another_release_leaves_partitions_alone_for_a_while(number, monkeypatch):
-    monkeypatch.setattr("rill_django.projections.upgrades.TURN_SECONDS", 0.05)
+    monkeypatch.setattr("rill_django.projections.upgrades.TURN_SECONDS", HOPE_SECONDS)
     made = balances(3)
     append_history(12, 1)
     worker = ProjectionWorker()
@@ -264,6 +267,9 @@ def test_a_worker_of_another_release_leaves_partitions_alone_for_a_while(number,
         append_history(5, 1, first=50)
         assert not worker.run_once()
         assert {one[1] for one in checkpoints()} == {number}
+        later = SimpleNamespace(monotonic=lambda: monotonic() + HOPE_SECONDS)
+        for module in ("division", "worker"):
+            monkeypatch.setattr(f"rill_django.projections.{module}.time", later)
         worker.run_until_caught_up()
     assert {one[1:3] for one in checkpoints()} == {(3, DjangoEventStore().head())}
     assert made.partitions == 3
@@ -294,24 +300,16 @@ def test_a_split_waits_for_that_of_another_release(monkeypatch, partitions):
     append_history(20, 5)
     made = balances(partitions)
     catch_up()
-    splitting, waiting = Signal(), Signal()
-    split, lock = division._split_anew, division.live_checkpoints
+    splitting = Signal()
+    split = division._split_anew
 
     def slowly(projection, position, seen):
         split(projection, position, seen)
-        if projection.partitions == 2:
+        if projection.partitions == 2 and not splitting.is_set():
             splitting.set()
-            waiting.wait(10)
-            waiting.clear()
-            waiting.wait(0.3)  # It waits in the database, where nobody can be told.
-
-    def telling(projection, **options):
-        if projection.partitions == 3:
-            waiting.set()
-        return lock(projection, **options)
+            wait_until_locked_out()
 
     monkeypatch.setattr(division, "_split_anew", slowly)
-    monkeypatch.setattr(division, "live_checkpoints", telling)
 
     def two():
         with isolated_projections():
@@ -321,7 +319,7 @@ def test_a_split_waits_for_that_of_another_release(monkeypatch, partitions):
         with isolated_projections():
             projection = balances(3)()
             found = live_checkpoints(projection)
-            splitting.wait(10)
+            assert splitting.wait(HOPE_SECONDS)
             Division(projection, DjangoEventStore()).step(found)
 
     at_once(two, three)
@@ -348,7 +346,7 @@ def test_whoever_locks_the_checkpoints_gets_those_that_somebody_has_just_made(mo
     def slowly(projection, position, seen):
         split(projection, position, seen)
         splitting.set()
-        Signal().wait(0.3)
+        wait_until_locked_out()
 
     monkeypatch.setattr(division, "_split_anew", slowly)
     found = []
@@ -358,7 +356,7 @@ def test_whoever_locks_the_checkpoints_gets_those_that_somebody_has_just_made(mo
             checkpoints_of(balances(3)(), DjangoEventStore())
 
     def look():
-        splitting.wait(10)
+        assert splitting.wait(HOPE_SECONDS)
         with transaction.atomic():
             found.extend(live_checkpoints(made(), lock=True))
 

@@ -15,6 +15,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance
+from tests.patience import HOPE_SECONDS, wait_until
 
 NUMBERS = [str(number) for number in range(12)]
 
@@ -114,12 +115,10 @@ def test_workers_that_run_at_once_share_the_work_and_do_nothing_twice(split):
         workers = [pool.submit(work, ProjectionWorker(batch_size=3)) for _ in range(3)]
         pool.submit(write).result()
         head = DjangoEventStore().head()
-        for _ in range(2000):
-            positions = set(Checkpoint.objects.values_list("position", flat=True))
-            if positions == {head}:
-                break
-            stop.wait(0.01)
-        stop.set()
+        try:
+            wait_until(lambda: set(Checkpoint.objects.values_list("position", flat=True)) == {head})
+        finally:
+            stop.set()
         assert [worker.result() for worker in workers] == [{}, {}, {}]
     everything_once_and_in_order()
 
@@ -149,12 +148,11 @@ def test_a_lost_connection_is_made_anew(monkeypatch):
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run)
-        for _ in range(2000):
-            if Balance.objects.count() == len(NUMBERS):
-                break
-            stop.wait(0.01)
-        stop.set()
-        running.result(10)
+        try:
+            wait_until(lambda: Balance.objects.count() == len(NUMBERS) and len(ended) == 5)
+        finally:
+            stop.set()
+        running.result(HOPE_SECONDS)
     assert len(ended) == 5
     assert worker.stopped == {}
     assert Balance.objects.count() == len(NUMBERS)

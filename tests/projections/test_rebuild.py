@@ -15,6 +15,7 @@ from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
+from tests.patience import HOPE_SECONDS
 from tests.projections.rebuilds import (
     Readers,
     append_history,
@@ -129,7 +130,7 @@ def test_readers_see_whole_states_only_while_writers_write_and_a_worker_works():
             rebuild(named("bank.Balances"), batch_size=500)
         stop.set()
         for one in threads:
-            one.join(20)
+            one.join(HOPE_SECONDS)
     assert not errors
     assert not readers.errors
     assert sum(readers.seen.values()) > 20

@@ -1,5 +1,6 @@
 """A rebuild waits for others a little at a time, asks for more each time, and says whom it waits for."""
 
+import re
 import time
 from contextlib import contextmanager
 from threading import Event as Signal
@@ -17,7 +18,13 @@ from rill_django.projections.rebuilding.steps import Rebuild
 from rill_django.projections.worker import catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.models import Holding
-from tests.projections.rebuilds import append_history, contents, customers_projection
+from tests.patience import HOPE_SECONDS
+from tests.projections.rebuilds import (
+    append_history,
+    contents,
+    customers_projection,
+    read_without_waiting,
+)
 
 WAITS = "the rebuild of projections.Customers waits for "
 
@@ -75,18 +82,18 @@ def somebody_holding(lock):
             with transaction.atomic():
                 lock()
                 holding.set()
-                done.wait(20)
+                done.wait(HOPE_SECONDS)
         finally:
             connections.close_all()
 
     thread = Thread(daemon=True, target=hold)
     thread.start()
     try:
-        assert holding.wait(10)
+        assert holding.wait(HOPE_SECONDS)
         yield done
     finally:
         done.set()
-        thread.join(20)
+        thread.join(HOPE_SECONDS)
 
 
 @pytest.fixture
@@ -101,40 +108,42 @@ def customers():
     reason="Other databases bound every wait for a lock themselves",
 )
 class TestOnPostgreSQL:
-    def in_vain(self, steps, done):
-        """Take steps until three have waited for a lock in vain; return how long the slowest took."""
-        slowest = waited = 0.0
-        until = time.monotonic() + 60
-        while waited < 3:
-            started = time.monotonic()
-            assert started < until
-            assert steps.step()
-            took = time.monotonic() - started
-            slowest = max(slowest, took)
-            waited += took > 0.15 and steps.pause > 0
-            before = time.monotonic()
-            assert Holding.objects.count() == 5
-            assert time.monotonic() - before < 0.2
+    def in_vain(self, place, steps, done):
+        """Take steps until three have waited for a lock in vain; return for how long they meant to."""
+        limits, asked = [], []
+
+        def look(execute, sql, params, many, context):
+            asked.extend(re.findall(r"SET LOCAL lock_timeout = '(\d+)ms'", sql))
+            return execute(sql, params, many, context)
+
+        while len(limits) < 3:
+            asked.clear()
+            with place.connection.execute_wrapper(look):
+                assert steps.step()
+            limits += asked[-1:]
+            assert read_without_waiting(Holding) == 5
             time.sleep(steps.pause)
         done.set()
-        return slowest
+        return [int(limit) for limit in limits]
 
     def test_a_worker_in_a_batch_is_not_waited_for_for_ever(self, customers, caplog):
         append_history(5, 1)
         catch_up()
         before = contents()
 
+        place = place_for(customers, "beside")
+
         def lock():
             list(Checkpoint.objects.filter(name=customers.name).select_for_update())
 
         with (
             somebody_holding(lock) as done,
-            Rebuild(place_for(customers, "beside")) as steps,
+            Rebuild(place) as steps,
         ):
-            slowest = self.in_vain(steps, done)
+            limits = self.in_vain(place, steps, done)
             steps.run()
-        # The third has 0.2 s, doubled three times: once more for the statistics.
-        assert 0.3 < slowest < 3.0
+        # Doubled once more before, for the statistics.
+        assert limits == [400, 800, 1600]
         assert warnings_of(caplog) == [
             f"{WAITS}a worker to end its batch (canceling statement due to lock timeout)"
         ]
@@ -155,14 +164,16 @@ class TestOnPostgreSQL:
         append_history(5, 1)
         catch_up()
 
+        place = place_for(customers, "beside")
+
         def lock():
             assert Holding.objects.count() == 5
 
         with (
             somebody_holding(lock) as done,
-            Rebuild(place_for(customers, "beside")) as steps,
+            Rebuild(place) as steps,
         ):
-            self.in_vain(steps, done)
+            self.in_vain(place, steps, done)
             steps.run()
         assert warnings_of(caplog) == [
             f"{WAITS}those who use the tables (canceling statement due to lock timeout)"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from threading import Thread
 
@@ -23,6 +22,7 @@ from rill_django.projections.rebuilding.steps import Rebuild
 from rill_django.projections.rebuilding.together import build_share
 from rill_django.projections.worker import catch_up
 from tests.bank.projections import Balances
+from tests.patience import HOPE_SECONDS, wait_until, wait_until_locked_out
 from tests.projections.rebuilds import append_history, contents, named
 
 pytestmark = [
@@ -197,23 +197,6 @@ def locked(sql, *values):
         other.close()
 
 
-def waiting():
-    """How many sessions wait for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0]
-
-
-def wait_until(is_so, seconds=15):
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def beside_table():
     return f'"{place_for(named(NAME), "beside").name}".bank_balance'
 
@@ -240,9 +223,9 @@ def test_somebody_is_still_at_a_share_that_is_taken_up():
     with locked(f"LOCK TABLE {beside_table()} IN EXCLUSIVE MODE"):
         for number, thread in enumerate(threads, 1):
             thread.start()
-            wait_until(lambda number=number: waiting() == number)
+            wait_until_locked_out(number)
     for thread in threads:
-        thread.join(20)
+        thread.join(HOPE_SECONDS)
     assert sorted(came, key=str) == [200, None]
     (_, _, reached), _ = beside()
     assert begun < reached == 200
@@ -308,7 +291,7 @@ def killed_when_at_it():
         wait_until(lambda: len(found := beside()) == 2 and all(at for _, _, at in found))
     finally:
         starter.kill()
-        starter.wait(10)
+        starter.wait(HOPE_SECONDS)
     return starter
 
 
@@ -317,8 +300,8 @@ def test_processes_end_when_their_starter_is_killed():
     starter = killed_when_at_it()
     before = contents()
     # Processes that are left keep the other end of the pipe open.
-    starter.communicate(timeout=10)
-    wait_until(lambda: sessions() <= ours, 5)
+    starter.communicate(timeout=HOPE_SECONDS)
+    wait_until(lambda: sessions() <= ours)
     assert [one[:2] for one in beside()] == [(0, 2), (1, 2)]
     rebuild(named(NAME))
     assert contents() == before
@@ -332,21 +315,21 @@ def test_a_step_that_lasts_when_the_starter_is_killed_is_waited_for():
     try:
         wait_until(lambda: len(found := beside()) == 2 and all(at for _, _, at in found))
         with locked(f"LOCK TABLE {beside_table()} IN EXCLUSIVE MODE"):
-            wait_until(lambda: waiting() == 2)
+            wait_until_locked_out(2)
             marks = beside()
             starter.kill()
-            starter.wait(10)
+            starter.wait(HOPE_SECONDS)
             told = []
             again = Thread(daemon=True, target=lambda: told.append(rebuild_and_close()))
             again.start()
-            wait_until(lambda: waiting() == 4)
+            wait_until_locked_out(4)
     finally:
         starter.kill()
-    again.join(60)
+    again.join(HOPE_SECONDS)
     (begun,) = told
     assert begun > min(at for _, _, at in marks)
     assert contents() == before
-    starter.communicate(timeout=10)
+    starter.communicate(timeout=HOPE_SECONDS)
 
 
 def rebuild_and_close():

@@ -16,6 +16,7 @@ from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
+from tests.patience import HOPE_SECONDS
 from tests.projections.rebuilds import append_history, contents, customers_projection, named
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,7 +174,7 @@ def test_a_worker_goes_on_meanwhile():
         found = [verify(named("bank.Balances"), batch_size=50) for _ in range(5)]
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(HOPE_SECONDS)
     assert not errors
     assert [one.is_equal for one in found] == [True] * 5
     assert found[0].position >= 200

@@ -18,6 +18,7 @@ from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, 
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Holding
+from tests.patience import HOPE_SECONDS, wait_until
 from tests.projections.rebuilds import append_history, contents, customers_projection
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -229,13 +230,10 @@ def test_a_running_worker_swaps_while_events_come_in(customers):
     try:
         for number in range(100, 130):
             append_history(1, 5, first=number)
-        for _ in range(1000):
-            if live(customers)[:2] == (2, 300):
-                break
-            stop.wait(0.01)
+        wait_until(lambda: live(customers)[:2] == (2, 300))
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(HOPE_SECONDS)
     assert live(customers) == (2, 300, "running")
     assert balances() == {10}
 

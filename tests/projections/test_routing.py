@@ -261,7 +261,7 @@ def test_routers_are_asked_everywhere_else():
         def opened(self, event):
             thread = Thread(target=lambda: seen.update(thread=router.db_for_read(AuditLine)))
             thread.start()
-            thread.join(20)
+            thread.join()
             seen.update(own=router.db_for_read(AuditLine), task=asyncio.run(self.ask()))
             with pytest.raises(ImproperlyConfigured):
                 AuditLine.objects.using("replica").count()  # Their own word.

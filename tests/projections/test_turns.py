@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from itertools import cycle, pairwise
 
@@ -29,6 +28,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance
+from tests.patience import HOPE_SECONDS, wait_until
 from tests.projections.rebuilds import append_history
 
 pytestmark = pytest.mark.django_db
@@ -384,15 +384,13 @@ def test_a_worker_with_slow_handlers_ends_in_time_gets_on_and_leaves_room_for_co
         text=True,
     )
     try:
-        deadline = time.monotonic() + 30
-        while not Checkpoint.objects.filter(name="bank.Audit", position__gt=0).exists():
-            assert worker.poll() is None, worker.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        begun = Checkpoint.objects.filter(name="bank.Audit", position__gt=0)
+        wait_until(lambda: begun.exists() or worker.poll() is not None)
+        assert worker.poll() is None, worker.stdout.read()
         for _ in range(5):
             Account.deposit.transact("1", 1).unwrap()
         worker.send_signal(signal.SIGTERM)
-        worker.communicate(timeout=8)
+        worker.communicate(timeout=HOPE_SECONDS)
     finally:
         with suppress(ProcessLookupError):
             worker.kill()

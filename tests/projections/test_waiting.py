@@ -16,6 +16,7 @@ from rill_django.testing import isolated_projections, memory_runtime
 from tests.bank.domain import Account
 from tests.bank.models import Balance
 from tests.bank.projections import Balances
+from tests.patience import HOPE_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +147,6 @@ def test_it_sees_what_another_thread_applies():
 
     worker = Thread(daemon=True, target=work)
     worker.start()
-    wait_for(Balances, result, timeout=30)
+    wait_for(Balances, result, timeout=HOPE_SECONDS)
     assert Balance.objects.get().owner == "Ann"
     worker.join()

@@ -18,6 +18,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch
+from tests.patience import HOPE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -243,14 +244,11 @@ def test_a_running_worker_picks_up_what_is_committed_and_stops_when_asked():
     thread.start()
     try:
         Account.open.transact("1", "Ann").unwrap()
-        for _ in range(1000):
-            if Balance.objects.filter(pk="1").exists():
-                break
-            stop.wait(0.01)
+        wait_until(lambda: Balance.objects.filter(pk="1").exists())
         assert Balance.objects.get(pk="1").owner == "Ann"
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(HOPE_SECONDS)
     assert not thread.is_alive()
 
 

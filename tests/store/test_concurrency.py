@@ -11,6 +11,7 @@ from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import ANY, NONE, Append, WrongExpectedVersion
 from rill_django.testing.contracts import names_of, new_events
 from tests.bank.domain import Account
+from tests.patience import HOPE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,13 +82,13 @@ def test_an_open_transaction_that_has_appended_delays_nobody():
             with transaction.atomic():
                 store.append("contract.Thing/slow", -1, new_events("slow"))
                 appended.set()
-                assert may_commit.wait(10)
+                assert may_commit.wait(HOPE_SECONDS)
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(dawdle)
-        assert appended.wait(10)
+        assert appended.wait(HOPE_SECONDS)
         store.append("contract.Thing/quick", -1, new_events("quick"))
         seen = list(store.read().stored())
         assert names_of(seen) == ["quick"]

@@ -16,6 +16,7 @@ from rill_django.store.orm import DjangoEventStore
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance
 from tests.bank.projections import Balances
+from tests.patience import HOPE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +54,7 @@ def at_once(work):
 
     def run(number):
         try:
-            barrier.wait(20)
+            barrier.wait(HOPE_SECONDS)
             return [work(number, turn) for turn in range(COMMANDS)]
         finally:
             connections.close_all()

@@ -11,6 +11,7 @@ from rill_django.store import mysql_lock, postgresql, sequencer
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import SequencerHeld
 from rill_django.testing.contracts import new_events
+from tests.patience import HOPE_SECONDS
 from tests.sequencers import held_sequencer, let_go_when_waited_for
 
 pytestmark = [
@@ -119,7 +120,7 @@ def test_one_who_does_not_go_on_is_ended_by_the_database(monkeypatch):
     def freeze(execute, sql, params, many, context):
         if "INSERT INTO rill_django_position" in sql:
             is_frozen.set()
-            is_over.wait(60)
+            is_over.wait(HOPE_SECONDS)
         return execute(sql, params, many, context)
 
     def give():
@@ -134,12 +135,12 @@ def test_one_who_does_not_go_on_is_ended_by_the_database(monkeypatch):
     frozen = Thread(daemon=True, target=give)
     frozen.start()
     try:
-        assert is_frozen.wait(20)
+        assert is_frozen.wait(HOPE_SECONDS)
         assert store.sequence() == 0
         assert store.head() == 1
     finally:
         is_over.set()
-        frozen.join(20)
+        frozen.join(HOPE_SECONDS)
     assert len(said) == 1
     store.append(STREAM, 0, new_events("b"))
     assert [event.position for event in store.read().stored()] == [1, 2]

@@ -18,6 +18,7 @@ from rill_django.store.dialect import Row
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import Append, WrongExpectedVersion
 from rill_django.store.stored_types import StoredTypes, stored_types
+from tests.patience import HOPE_SECONDS
 
 THING = "things.Thing"
 
@@ -207,7 +208,7 @@ def test_callbacks_that_a_test_runs_before_its_rollback_are_not_trusted(
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 def test_two_that_are_first_at_once_do_not_wait_for_each_other():
     """With a unique constraint, the second one would stand until the first commits, and never return."""
-    both_have_appended = Barrier(2, timeout=60)
+    both_have_appended = Barrier(2, timeout=HOPE_SECONDS)
 
     def work(number):
         try:

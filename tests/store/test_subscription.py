@@ -1,7 +1,6 @@
 """The live tail of the log."""
 
 from threading import Thread
-from time import monotonic
 
 import pytest
 from django.db import connection, connections
@@ -10,6 +9,7 @@ from rill_django.store.memory import MemoryEventStore
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.subscription import CaughtUp
 from rill_django.testing.contracts import new_events
+from tests.patience import HOPE_SECONDS, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,15 +52,13 @@ def test_pages_are_complete(store):
 
 
 def test_it_stops_at_once_when_asked():
-    subscription = MemoryEventStore().read().subscribe(poll_interval=60)
+    subscription = MemoryEventStore().read().subscribe(poll_interval=100_000)
     items = []
     thread = Thread(daemon=True, target=lambda: items.extend(subscription))
     thread.start()
-    started = monotonic()
-    while not items and monotonic() - started < 10:
-        pass
+    wait_until(lambda: items)
     subscription.stop()
-    thread.join(10)
+    thread.join(HOPE_SECONDS)
     assert not thread.is_alive()
     assert items == [CaughtUp(0)]
 
