@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 from collections.abc import Collection, Mapping
 from opcode import opmap
+from tokenize import TokenError
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -72,10 +74,13 @@ def _dropped_in(code: CodeType, makers: Collection[str]) -> list[ast.Call]:
 def _parsed(code: CodeType) -> ast.FunctionDef | None:
     """Return the source of a function, with one line in front; ``None``: there is none."""
     try:
-        source = inspect.getsource(code)
+        # Not by inspect.getsource, which looks through all modules that there are.
+        linecache.checkcache(code.co_filename)
+        following = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
+        source = "".join(inspect.getblock(following))
         # As it is indented, and not dedented: texts of several lines may begin further left.
         (block,) = ast.parse(f"if True:\n{source}" if source[:1].isspace() else f"\n{source}").body
-    except (OSError, TypeError, SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TokenError):
         return None
     found = block.body[0] if isinstance(block, ast.If) else block
     return found if isinstance(found, ast.FunctionDef) else None

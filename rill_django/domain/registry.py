@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .errors import DefinitionError, UnknownMessageType
+from .places import place_of
 
 if TYPE_CHECKING:
     from .aggregates import Aggregate
@@ -87,8 +88,10 @@ def _refuse_taken(taken: dict[str, Any], name: str, new: type[Aggregate] | Messa
 
 
 def _taken(name: str, old: Any, new: Any) -> DefinitionError:
+    functions = [getattr(one, "function", None) for one in (new, old)]
+    places = "" if None in functions else " ({} and {})".format(*map(place_of, functions))
     return DefinitionError(
-        f"{_place(new)}: the type name {name!r} is already used by {_place(old)}. "
+        f"{_place(new)}: the type name {name!r} is already used by {_place(old)}{places}. "
         "Rename one of them, or give one a name of its own: "
         "class …(Aggregate, name='…') or @event(name='…')."
     )
