@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,10 @@ from .storable import Unstorable, place_in, settled, text
 
 MOST_LEVELS = 31
 """Objects and lists inside each other, the outermost included: MariaDB takes no more."""
+
+_TOKEN = re.compile(
+    rb"""(?P<opens>[\[{])|(?P<closes>[\]}])|(?P<name>"(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*\""""
+)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -51,7 +56,7 @@ def members_of(data: bytes) -> dict[str, msgspec.Raw]:
     except _Twice as twice:
         raise _doubled_in(members, twice.key) from None
     except RecursionError:
-        raise WrongText("", f"cannot be taken as JSON: {TOO_DEEP}") from None
+        raise WrongText(_deep_member(data), f"cannot be taken as JSON: {TOO_DEEP}") from None
     except ValueError as error:
         raise _broken(data, error) from None
     return members
@@ -99,6 +104,24 @@ def _levels(text: bytes) -> int:
             if isinstance(inner, (dict, list))
         ]
     return level
+
+
+def _deep_member(data: bytes) -> str:
+    """Return the member of an object in which it gets too deep; up to there, it is well-formed."""
+    level, name = 0, b'""'
+    for token in _TOKEN.finditer(data):
+        if token["opens"]:
+            level += 1
+        elif token["closes"]:
+            level -= 1
+        elif level == 1:
+            name = token["name"]
+        if level > MOST_LEVELS:
+            break
+    try:
+        return str(msgspec.json.decode(name))
+    except msgspec.DecodeError:
+        return ""
 
 
 class _Twice(Exception):

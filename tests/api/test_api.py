@@ -350,6 +350,9 @@ def test_values_without_a_json_form_are_shown_as_text():
         "sum": "1.5",
         "other": str(Account),
     }
+    assert plain([float("nan"), float("-inf"), "\ud800", {"\ud800": 1}, 16**4_000]) == [
+        *("nan", "-inf", "\\ud800", {"\\ud800": 1}, "0x1" + "0" * 4_000)
+    ]
 
 
 def test_the_library_works_without_the_framework():

@@ -457,11 +457,14 @@ class TestJSON:
             (b'{"id":"1","it":1,"i\\u0064":"2"}', "id", "is there twice"),
             (b'{"id":"1","it":[{"a":1,"a":2}]}', "it", "has 'a' twice"),
             (b'{"id":"1","it":' + b"9" * 5_000 + b"}", "it", "digits"),
-            (b'{"id":"1","it":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "", "nested too deeply"),
+            (b'{"id":"1","it":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "it", "nested too deeply"),
+            (b'{"it" :{"a":' + b'[{"b":' * 5_000 + b"x", "it", "nested too deeply"),
+            (b'{"id":"[\\"{","\\u0069t":' + b"[" * 5_000, "it", "nested too deeply"),
+            (b"[" * 5_000, "", "Expected `object`"),
             (b'{"id":"1","it":{}}', "it", "Expected `decimal`"),
             (b'{"id":"1"}', "it", "is required"),
             (b'{"id":"a\\u0000","it":1}', "id", "NUL"),
-            (b'{"id":"1","it":' + b"[" * 100_000, "", "nested too deeply"),
+            (b'{"id":"1","it":' + b"[" * 100_000, "it", "nested too deeply"),
         ],
     )
     def test_that_is_wrong_is_refused(self, data, field, reason):
