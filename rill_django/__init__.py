@@ -22,6 +22,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import commit, commit_all, get_all, transact
 from rill_django.domain.upcasting import RawEvent, upcast
 from rill_django.projections.handler_marks import on, on_batch
+from rill_django.projections.handler_results import Deletion
 from rill_django.projections.projection import PARK, STOP, Projection
 from rill_django.projections.rows import DELETE, RowProjection
 from rill_django.projections.waiting import wait_for
@@ -37,6 +38,7 @@ __all__ = [
     "Conflict",
     "ConflictError",
     "DefinitionError",
+    "Deletion",
     "InvalidMessage",
     "Meta",
     "Ok",

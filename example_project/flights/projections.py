@@ -5,7 +5,7 @@ Every event carries the key properties of its flight, so carrier, date and origi
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from example_project.flights.domain import LATE_MINUTES, Flight, Status
@@ -19,34 +19,43 @@ from example_project.flights.reports import NEW_YORK
 from rill_django import RecordedEvent, RowProjection, on
 
 
-class DepartureBoard(RowProjection):
+class DepartureBoard(RowProjection[Departure]):
     """One row per flight, as it stands.
 
     No flight has to do with another, so ``partitions = 2`` would let two workers share it, and on PostgreSQL
     two processes a rebuild. One worker, as in the demo, is quicker with a projection in one piece.
     """
 
-    model = Departure
     key = ("carrier", "number", "date", "origin")
 
     @on(Flight.scheduled)
-    def scheduled(self, row: Departure, event: RecordedEvent) -> None:
-        row.destination = event.destination
-        row.scheduled_at = event.departure_at
-        row.tail_number = event.tail_number or ""
-        row.distance = event.distance
+    def scheduled(
+        self,
+        row: Departure,
+        event: RecordedEvent,
+        destination: str,
+        departure_at: datetime,
+        tail_number: str | None = None,
+        distance: int | None = None,
+    ) -> None:
+        row.destination = destination
+        row.scheduled_at = departure_at
+        row.tail_number = tail_number or ""
+        row.distance = distance
         row.status = Status.SCHEDULED.value
 
     @on(Flight.departed)
-    def departed(self, row: Departure, event: RecordedEvent) -> None:
+    def departed(self, row: Departure, event: RecordedEvent, at: datetime, delay: int) -> None:
         row.status = Status.DEPARTED.value
-        row.departure_delay = event.delay
+        row.departure_delay = delay
 
     @on(Flight.arrived)
-    def arrived(self, row: Departure, event: RecordedEvent) -> None:
+    def arrived(
+        self, row: Departure, event: RecordedEvent, delay: int, air_time: int | None = None
+    ) -> None:
         row.status = Status.ARRIVED.value
-        row.arrival_delay = event.delay
-        row.air_time = event.air_time
+        row.arrival_delay = delay
+        row.air_time = air_time
 
     @on(Flight.cancelled)
     def cancelled(self, row: Departure, event: RecordedEvent) -> None:
@@ -57,10 +66,9 @@ class DepartureBoard(RowProjection):
         row.status = Status.DIVERTED.value
 
 
-class PunctualityByCarrier(RowProjection):
+class PunctualityByCarrier(RowProjection[CarrierPunctuality]):
     """One row per carrier."""
 
-    model = CarrierPunctuality
     key = "carrier"
 
     @on(Flight.scheduled)
@@ -68,14 +76,18 @@ class PunctualityByCarrier(RowProjection):
         row.flights += 1
 
     @on(Flight.departed)
-    def departed(self, row: CarrierPunctuality, event: RecordedEvent) -> None:
-        add_departure(row, event)
+    def departed(
+        self, row: CarrierPunctuality, event: RecordedEvent, at: datetime, delay: int
+    ) -> None:
+        add_departure(row, delay)
 
     @on(Flight.arrived)
-    def arrived(self, row: CarrierPunctuality, event: RecordedEvent) -> None:
+    def arrived(
+        self, row: CarrierPunctuality, event: RecordedEvent, delay: int, air_time: int | None = None
+    ) -> None:
         row.arrived += 1
-        row.arrived_late += event.delay >= LATE_MINUTES
-        row.arrival_delays += event.delay
+        row.arrived_late += delay >= LATE_MINUTES
+        row.arrival_delays += delay
 
     @on(Flight.cancelled)
     def cancelled(self, row: CarrierPunctuality, event: RecordedEvent) -> None:
@@ -86,10 +98,9 @@ class PunctualityByCarrier(RowProjection):
         row.diverted += 1
 
 
-class AirportDays(RowProjection):
+class AirportDays(RowProjection[AirportDay]):
     """One row per airport and day."""
 
-    model = AirportDay
     key = ("origin", "date")
 
     @on(Flight.scheduled)
@@ -97,8 +108,8 @@ class AirportDays(RowProjection):
         row.scheduled += 1
 
     @on(Flight.departed)
-    def departed(self, row: AirportDay, event: RecordedEvent) -> None:
-        add_departure(row, event)
+    def departed(self, row: AirportDay, event: RecordedEvent, at: datetime, delay: int) -> None:
+        add_departure(row, delay)
 
     @on(Flight.cancelled)
     def cancelled(self, row: AirportDay, event: RecordedEvent) -> None:
@@ -112,21 +123,18 @@ def hour_of_departure(event: RecordedEvent) -> dict[str, Any]:
     return {"origin": event.origin, "hour": scheduled_at.astimezone(NEW_YORK).hour}
 
 
-class DelaysByHour(RowProjection):
+class DelaysByHour(RowProjection[DepartureHour]):
     """One row per airport and hour of the day."""
 
-    model = DepartureHour
     key = hour_of_departure
 
     @on(Flight.departed)
-    def departed(self, row: DepartureHour, event: RecordedEvent) -> None:
-        add_departure(row, event)
+    def departed(self, row: DepartureHour, event: RecordedEvent, at: datetime, delay: int) -> None:
+        add_departure(row, delay)
 
 
-def add_departure(
-    row: CarrierPunctuality | AirportDay | DepartureHour, event: RecordedEvent
-) -> None:
-    """Count a departure and its delay in a row that sums them up."""
+def add_departure(row: CarrierPunctuality | AirportDay | DepartureHour, delay: int) -> None:
+    """Count a departure and its delay, in minutes, in a row that sums them up."""
     row.departed += 1
-    row.departed_late += event.delay >= LATE_MINUTES
-    row.departure_delays += event.delay
+    row.departed_late += delay >= LATE_MINUTES
+    row.departure_delays += delay

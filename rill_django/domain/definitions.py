@@ -51,8 +51,6 @@ class EventType(MessageType[A, P, EventMessage, Keys], Generic[A, P, Keys]):
         )
 
     @overload
-    def __get__(self, instance: Message | None, owner: type[Message]) -> Self: ...
-    @overload
     def __get__(
         self, instance: None, owner: OneKey[Key1, B]
     ) -> EventType[B, P, OneKey[Key1, B]]: ...
@@ -68,6 +66,8 @@ class EventType(MessageType[A, P, EventMessage, Keys], Generic[A, P, Keys]):
     def __get__(self, instance: None, owner: type[B]) -> EventType[B, P, SomeKeys]: ...
     @overload
     def __get__(self, instance: B, owner: type) -> Callable[P, B]: ...
+    @overload  # An attribute of something else.
+    def __get__(self, instance: object, owner: type) -> Self: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None or isinstance(instance, Message):
             return self
@@ -168,8 +168,6 @@ class CommandType(MessageType[A, P, CommandMessage[A], Keys], Generic[A, P, Keys
     reserved = RESERVED | {"expected_version", "idempotency_key"}  # arguments of `transact`
 
     @overload
-    def __get__(self, instance: Message | None, owner: type[Message]) -> Self: ...
-    @overload
     def __get__(
         self, instance: None, owner: OneKey[Key1, B]
     ) -> CommandType[B, P, OneKey[Key1, B]]: ...
@@ -185,6 +183,8 @@ class CommandType(MessageType[A, P, CommandMessage[A], Keys], Generic[A, P, Keys
     def __get__(self, instance: None, owner: type[B]) -> CommandType[B, P, SomeKeys]: ...
     @overload
     def __get__(self, instance: B, owner: type) -> Callable[P, B | Rejected]: ...
+    @overload  # An attribute of something else.
+    def __get__(self, instance: object, owner: type) -> Self: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None or isinstance(instance, Message):
             return self

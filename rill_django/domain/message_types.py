@@ -49,6 +49,7 @@ class MessageType(Generic[A, P, M, Keys]):
         aggregate: the aggregate type it belongs to.
         keys: names of the aggregate's key properties, merged into every message.
         fields: names of the message's own fields.
+        keyword_only: how many of the fields, the last ones, are given by name only.
         payload: the struct of its messages.
     """
 
@@ -62,11 +63,11 @@ class MessageType(Generic[A, P, M, Keys]):
     aggregate: type[Aggregate]
     keys: tuple[str, ...]
     fields: tuple[str, ...]
+    keyword_only: int
     payload: Payload
     _arguments: Callable[[Any], tuple[Any, ...]]
     _keys_of: Callable[[Any], tuple[Any, ...]]
     _required: tuple[str, ...]
-    _keyword_only: int
     _conditions: Conditions
     _called: Callable[..., Any]
     """What a call on an aggregate calls; that of an abstract class, by ``super()``, the plain method."""
@@ -121,7 +122,7 @@ class MessageType(Generic[A, P, M, Keys]):
         definition._required = tuple(
             one.name for one in parameters if one.default is msgspec.NODEFAULT
         )
-        definition._keyword_only = self.function.__code__.co_kwonlyargcount
+        definition.keyword_only = self.function.__code__.co_kwonlyargcount
         definition._conditions = conditions_of(self.function)
         refuse_other_arguments(definition._conditions, definition.fields, where)
         definition._called = update_wrapper(definition._calling(), self.function)
@@ -282,9 +283,9 @@ class MessageType(Generic[A, P, M, Keys]):
         kwargs: dict[str, Any],
     ) -> dict[str, Any]:
         """Return arguments by name, as a call would bind them."""
-        most = len(names) - self._keyword_only
+        most = len(names) - self.keyword_only
         if len(args) > most:
-            kind = "positional arguments" if self._keyword_only else "arguments"
+            kind = "positional arguments" if self.keyword_only else "arguments"
             raise Misuse(f"{self.name} takes {most} {kind}, {len(args)} were given")
         values = dict(zip(names, args))  # noqa: B905 - fewer arguments than names is fine
         if len(values) == len(names) and not kwargs:
@@ -309,9 +310,9 @@ class MessageType(Generic[A, P, M, Keys]):
         return self.payload.convert(self.name, values)
 
     def _call(self, aggregate: Any, arguments: tuple[Any, ...]) -> Any:
-        if not self._keyword_only:
+        if not self.keyword_only:
             return self.function(aggregate, *arguments)
-        border = len(arguments) - self._keyword_only
+        border = len(arguments) - self.keyword_only
         named = dict(zip(self.fields[border:], arguments[border:]))  # noqa: B905 - same length
         return self.function(aggregate, *arguments[:border], **named)
 

@@ -53,14 +53,16 @@ def parameters_of(function: Callable[..., Any], owner: type, where: str) -> tupl
     return tuple(found)
 
 
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+def signature_of(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
     """Return a method's signature, its annotations unevaluated where that cannot be done yet."""
     if sys.version_info >= (3, 14):
         # Annotations are evaluated late there, and the class that they name may not be bound yet.
         from annotationlib import Format
 
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
+        return inspect.signature(
+            function, follow_wrapped=follow_wrapped, annotation_format=Format.FORWARDREF
+        )
+    return inspect.signature(function, follow_wrapped=follow_wrapped)
 
 
 def resolve(annotation: Any, namespace: Mapping[str, Any], owner: type, where: str) -> Any:

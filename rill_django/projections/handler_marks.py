@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar, overload
 
 from rill_django.domain.definitions import EventType
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.methods import refuse_what_never_runs
+from rill_django.domain.payload_arguments import with_payload
 from rill_django.domain.records import RecordedEvent
+from rill_django.projections.handler_forms import BatchHandler, HandlerMark
 
 H = TypeVar("H", bound=Callable[..., Any])
+B = TypeVar("B", bound=BatchHandler)
+P = ParamSpec("P")
 
 _MARKS = "__rill_handles__"
 _MARKED = "__rill_handlers__"
@@ -34,17 +38,50 @@ class KeyOptions(NamedTuple):
 class _Mark(NamedTuple):
     """What a handler is marked with, for one event type."""
 
-    type: str
+    event_type: EventType[Any, ...]
     options: KeyOptions
     is_batch: bool
 
+    @property
+    def type(self) -> str:
+        """The event type's name."""
+        return self.event_type.name
 
+
+@overload
+def on(
+    type: EventType[Any, P],
+    /,
+    *types: EventType[Any, P],
+    key: Any = None,
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
+) -> HandlerMark[P]: ...
+@overload
+def on(  # Of events with different fields.
+    type: EventType[Any, ...],
+    second: EventType[Any, ...],
+    /,
+    *types: EventType[Any, ...],
+    key: Any = None,
+    keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
+) -> HandlerMark[...]: ...
 def on(
     *types: EventType[Any, ...],
     key: Any = None,
     keys: Callable[[RecordedEvent], Collection[Any] | None] | Collection[str] | None = None,
-) -> Callable[[H], H]:
+) -> Any:
     """Make a method of a projection the handler of these event types.
+
+    It may take the events' fields as arguments, behind the event: all of them, in their order and under
+    their names, of each of these types. Type checkers compare them with those of the event::
+
+        @on(Account.withdrawn)
+        def withdrawn(self, row: Balance, event: RecordedEvent, amount: Decimal) -> None:
+            row.balance -= amount
+
+    Where a field has a default, the argument needs one for type checkers. It is never used: an event that
+    was stored before it had the field comes with the field's default. ``*_`` and ``**_`` take what is not
+    wanted.
 
     Args:
         key: for a `RowProjection`: which row these events change, in place of the projection's own
@@ -63,7 +100,7 @@ def on(
     return _marker("@on", types, KeyOptions(key, keys), is_batch=False)
 
 
-def on_batch(*types: EventType[Any, ...]) -> Callable[[H], H]:
+def on_batch(*types: EventType[Any, ...]) -> Callable[[B], B]:
     """Make a method of a `Projection` the handler of these event types, several events at a time.
 
     It gets a list of consecutive events: as many of a batch as no other handler wants one in between, so
@@ -87,7 +124,7 @@ def _marker(
         raise DefinitionError(
             f"{name} takes event types of aggregates, e.g. {name}(Account.opened); got {types!r}"
         )
-    marks = tuple(_Mark(one.name, options, is_batch) for one in types)
+    marks = tuple(_Mark(one, options, is_batch) for one in types)
 
     def mark(handler: H) -> H:
         _refuse_no_method(name, handler)
@@ -145,13 +182,17 @@ class _Handler(NamedTuple):
     function: Callable[..., Any]
 
 
-def handlers_of(cls: type) -> Handlers:
+def handlers_of(cls: type, given: tuple[str, ...]) -> Handlers:
     """Collect the handlers of a class and of all that it inherits from, as Python finds methods.
 
     A method that overrides a handler, and is not marked itself, takes its place; ``None`` removes it.
 
+    Args:
+        cls: a projection.
+        given: what its handlers get, in words; the last is the event.
+
     Raises:
-        DefinitionError: two handle one type, or one would never be called.
+        DefinitionError: two handle one type, one would never be called, or it takes other arguments.
     """
     found: dict[str, _Handler] = {}
     for base in reversed(cls.__mro__):
@@ -160,11 +201,19 @@ def handlers_of(cls: type) -> Handlers:
             if name in overridden and not getattr(value, _MARKS, ()):
                 _override(found, base, name, value)
         found |= _marked_in(base)
+    where = f"{cls.__module__}.{cls.__qualname__}"
     return Handlers(
-        {type: one.function for type, one in found.items()},
+        {type: _called(one, given, where) for type, one in found.items()},
         {type: one.mark.options for type, one in found.items() if one.mark.options != KeyOptions()},
         frozenset(one.function for one in found.values() if one.mark.is_batch),
     )
+
+
+def _called(handler: _Handler, given: tuple[str, ...], where: str) -> Callable[..., Any]:
+    if handler.mark.is_batch:
+        return handler.function
+    who = f"{where}: the handler {handler.name}"
+    return with_payload(handler.function, handler.mark.event_type, given, who)
 
 
 def _override(found: dict[str, _Handler], cls: type, name: str, value: Any) -> None:

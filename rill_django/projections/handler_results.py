@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Final
 
 from rill_django.domain.errors import RillError
 
-DELETE: Final = object()
+
+class Deletion(Enum):
+    """The type of `DELETE`."""
+
+    DELETE = "DELETE"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+DELETE: Final = Deletion.DELETE
 """What a handler of a `RowProjection` returns to have its row deleted."""
 
 

@@ -90,13 +90,17 @@ class Projection:
     handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     key_overrides: ClassVar[Mapping[str, KeyOptions]] = {}
     batch_handlers: ClassVar[frozenset[Callable[..., Any]]] = frozenset()
+    _handlers_get: ClassVar[tuple[str, ...]] = ("self", "event")
     _is_named: ClassVar[bool]
     _own_models: ClassVar[frozenset[type[Model]]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         try:
-            cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(cls)
+            cls._take_type_arguments()
+            cls.handlers, cls.key_overrides, cls.batch_handlers = handlers_of(
+                cls, cls._handlers_get
+            )
             cls._is_named = "name" in vars(cls)
             if not cls._is_named:
                 cls.name = f"{app_label_of(cls.__module__)}.{cls.__name__}"
@@ -107,6 +111,10 @@ class Projection:
         except Exception as error:
             shorten(error)
             raise
+
+    @classmethod
+    def _take_type_arguments(cls) -> None:
+        """Do what a class's type arguments say, if it has any."""
 
     @classmethod
     def _check_inline(cls) -> None:
@@ -142,9 +150,8 @@ class Projection:
                 f"{where} does not say which models it writes to. "
                 "Write e.g. models = (Balance,), so that it can be rebuilt."
             )
-        for handler in cls.handlers.values():
-            given = ("events",) if handler in cls.batch_handlers else ("event",)
-            refuse_other_arguments(handler, given, where)
+        for handler in cls.batch_handlers:
+            refuse_other_arguments(handler, ("events",), where)
         if cls.key_overrides:
             raise DefinitionError(
                 f"{cls.__module__}.{cls.__qualname__}: @on takes key= and keys= in a RowProjection only."

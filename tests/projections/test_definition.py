@@ -32,7 +32,8 @@ class TestAHandler:
 
         assert said(RowProjection, opened, model=Balance, key="number") == (
             ": the handler opened takes (self, event), and is called with the row and the event. Write: def "
-            "opened(self, row, event)"
+            "opened(self, row, event); or, with all fields of bank.Account.opened: def opened(self, row, "
+            "event, owner, branch='main')"
         )
 
     def test_that_is_free_and_takes_a_row(self):
@@ -42,7 +43,8 @@ class TestAHandler:
 
         assert said(Projection, opened, models=(AuditLine,)) == (
             ": the handler opened takes (self, row, event), and is called with the event. Write: def "
-            "opened(self, event)"
+            "opened(self, event); or, with all fields of bank.Account.opened: def opened(self, event, owner, "
+            "branch='main')"
         )
 
     def test_of_several_events_that_takes_none(self):

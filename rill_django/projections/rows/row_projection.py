@@ -5,29 +5,27 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
-
-from django.db import models
+from typing import Any, ClassVar, Generic
 
 from rill_django.domain.errors import DefinitionError
 from rill_django.domain.records import RecordedEvent
-from rill_django.projections.definition import is_model, refuse_other_arguments
+from rill_django.projections.definition import is_model
 from rill_django.projections.handler_marks import KeyOptions
 from rill_django.projections.projection import Projection
 from rill_django.projections.rows.buffer import RowBuffer
 from rill_django.projections.rows.keys import RowKeys
+from rill_django.projections.rows.models import Row, model_of, refuse_other_rows
 from rill_django.projections.sessions import ROWS_IN_MEMORY
 
 
-class RowProjection(Projection):
+class RowProjection(Projection, Generic[Row]):
     """A projection with one row per key.
 
     A handler gets the row and the event, and changes the row like any model instance; a row that is not
     there yet is a new instance with the model's defaults. All rows of a batch are loaded in one query and
     written back together. A handler that returns `DELETE` has the row deleted::
 
-        class Balances(RowProjection):
-            model = Balance
+        class Balances(RowProjection[Balance]):
             key = "number"
 
             @on(Account.withdrawn)
@@ -42,7 +40,7 @@ class RowProjection(Projection):
     row and the event, and not at an automatic primary key, which is no fact of the log.
 
     Attributes:
-        model: the model of the rows; nobody else may write to it.
+        model: the model of the rows, if it does not stand in brackets; nobody else may write to it.
         key: which row an event changes: the name of a field that event and model share, a tuple of such
             names, or a function of the event that returns the value of the primary key, or a dict of
             field values. ``None`` from the function: this event changes no row.
@@ -53,20 +51,31 @@ class RowProjection(Projection):
     key: a field's name stands for the event's field with the value, a function may return the value alone.
     """
 
-    model: ClassVar[type[models.Model]]
+    model: type[Row]
     key: ClassVar[Any] = None
     keys: ClassVar[Callable[[RecordedEvent], Collection[Any] | None] | None] = None
+    _handlers_get = ("self", "row", "event")
+
+    @classmethod
+    def _take_type_arguments(cls) -> None:
+        is_this = cls.__module__ == __name__  # And has no name yet.
+        if not is_this and (model := model_of(cls, RowProjection)) is not None:
+            cls.model = model
 
     @classmethod
     def check_definition(cls) -> None:
         """See `Projection.check_definition`."""
         where = f"{cls.__module__}.{cls.__qualname__}"
         if not hasattr(cls, "model"):
-            raise DefinitionError(f"{where} has no model. Write e.g. model = Balance")
+            raise DefinitionError(
+                f"{where} has no model. Write e.g. class {cls.__name__}(RowProjection[Balance]), or "
+                "model = Balance"
+            )
         if not is_model(cls.model):
             raise DefinitionError(
                 f"{where}: model takes the class of a model, got {cls.model!r}. Write: model = Balance"
             )
+        refuse_other_rows(cls.model, cls.handlers, where)
         if (cls.key is None) == (cls.keys is None):
             raise DefinitionError(
                 f"{where} does not say which row an event changes. Write e.g. key = 'number', "
@@ -84,8 +93,6 @@ class RowProjection(Projection):
             )
         for one in (cls.key_options(), *cls.key_overrides.values()):
             _refuse_no_key(where, one)
-        for handler in set(cls.handlers.values()) - cls.batch_handlers:
-            refuse_other_arguments(handler, ("row", "event"), where)
         if cls.batch_handlers:
             raise DefinitionError(
                 f"{where}: @on_batch is for a Projection; a RowProjection works on batches by itself."

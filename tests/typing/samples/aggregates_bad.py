@@ -117,4 +117,5 @@ Account.get("1").close()  # error: attr-defined / AttributeAccessIssue
 
 scenario = given(account)
 scenario.when(Account.withdraw, "5")  # error: arg-type / ArgumentType
-scenario.when(Slot.fill, 5)  # error: arg-type, arg-type / ArgumentType
+scenario.when(Slot.fill, 5)  # error: arg-type / ArgumentType
+Account.withdraw("1", Decimal(1))  # error: operator / CallIssue
