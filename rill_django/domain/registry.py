@@ -88,7 +88,7 @@ def _refuse_taken(taken: dict[str, Any], name: str, new: type[Aggregate] | Messa
 
 
 def _taken(name: str, old: Any, new: Any) -> DefinitionError:
-    functions = [getattr(one, "function", None) for one in (new, old)]
+    functions: list[Any] = [getattr(one, "function", None) for one in (new, old)]
     places = "" if None in functions else " ({} and {})".format(*map(place_of, functions))
     return DefinitionError(
         f"{_place(new)}: the type name {name!r} is already used by {_place(old)}{places}. "
