@@ -78,7 +78,8 @@ class TestNames:
         where = f"{__name__}.TestNames.test_given_twice_in_one_class_are_refused.<locals>.Mixed"
         first = TestNames.test_given_twice_in_one_class_are_refused.__code__.co_firstlineno
         assert str(refused.value) == (
-            f"{where}.b: the type name 'tests.Mixed.x' is already used by {where}.a ({__file__}:{first + 23} and "
+            f"{where}.b: the type name 'tests.Mixed.x' is already used by {where}.a "
+            f"({__file__}:{first + 23} and "
             f"{__file__}:{first + 19}). Rename one of them, or give one a name of its own: class "
             "…(Aggregate, name='…') or @event(name='…')."
         )

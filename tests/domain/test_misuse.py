@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from django.template import Context, Template
 
 from rill_django import Aggregate, DefinitionError, Ok, command, commit, event, key
 from rill_django.domain.registry import isolated_registry
@@ -264,3 +265,8 @@ def test_what_is_right_goes_through(registry):
         match commit(Account("b", "1").deposit(5)):
             case Ok(aggregate):
                 assert aggregate.balance == 5
+
+
+def test_a_template_does_not_call_a_type(account):
+    shown = Template("{{ one }} {{ one.name }}").render(Context({"one": Account.deposit}))
+    assert shown == "&lt;CommandType bank.Account.deposit&gt; bank.Account.deposit"
