@@ -36,6 +36,8 @@ PUBLICATIONS = {
     "schema": "FOR TABLES IN SCHEMA public",
     "table": "FOR TABLE bank_balance, bank_customer, bank_holding",
     "inserts": "FOR ALL TABLES WITH (publish = 'insert')",
+    "some rows": "FOR TABLE bank_balance WHERE (number <> '5'), bank_customer, bank_holding",
+    "some columns": "FOR TABLE bank_balance (number, owner), bank_customer, bank_holding",
 }
 
 
@@ -48,8 +50,8 @@ def sql(*statements):
 
 @pytest.fixture(params=PUBLICATIONS)
 def published(request, db):
-    if request.param == "schema" and connection.pg_version < 150_000:
-        pytest.skip("PostgreSQL 15 is the first that publishes schemas")
+    if request.param in ("schema", "some rows", "some columns") and connection.pg_version < 150_000:
+        pytest.skip("PostgreSQL 15 is the first that publishes schemas, and parts of tables")
     sql(f"CREATE PUBLICATION rill_test {PUBLICATIONS[request.param]}")
     yield
     sql("DROP PUBLICATION rill_test")

@@ -8,7 +8,8 @@ from django.db.backends.utils import CursorWrapper
 
 from rill_django.projections.rebuilding.postgresql_names import Table
 
-# Of the dependencies, only those are left that do not belong to the tables themselves.
+# Of the dependencies, only those are left that do not belong to the tables themselves. Publications of some
+# rows or columns depend on the table, which stays where there are any: what differs is copied.
 _OBSTACLES = """
 SELECT format('%%s is not an ordinary table.', c.oid::regclass)
 FROM pg_class c WHERE c.oid = ANY (%(oids)s) AND (c.relkind <> 'r' OR c.relispartition)
@@ -40,6 +41,7 @@ UNION ALL
 SELECT DISTINCT format('%%s depends on it.', pg_describe_object(d.classid, d.objid, 0))
 FROM pg_depend d
 WHERE d.deptype = 'n'
+  AND d.classid <> 'pg_publication_rel'::regclass
   AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY (%(oids)s)
        OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (
             SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typrelid = ANY (%(oids)s)))
