@@ -12,8 +12,10 @@ from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import DatabaseError, InterfaceError
 
 from rill_django.store.migrated import NotMigrated
+from rill_django.store.trouble import trouble_of
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of whoever was ended by Ctrl-C, as shells have it."""
@@ -22,8 +24,8 @@ INTERRUPTED = 128 + signal.SIGINT
 class Interruptible:
     """A management command that Ctrl-C ends without a traceback, also before it has begun its work.
 
-    Nor is a log that is not migrated one: it says what to do. To be named before Django's class. While Django
-    itself starts, only ``manage.py`` can do the same.
+    Nor is a log that is not migrated one, which says what to do, or a database that cannot be reached. To be
+    named before Django's class. While Django itself starts, only ``manage.py`` can do the same.
     """
 
     def execute(self, *args: Any, **options: Any) -> Any:
@@ -32,6 +34,12 @@ class Interruptible:
             return super().execute(*args, **options)  # type: ignore[misc]
         except NotMigrated as error:
             raise CommandError(str(error)) from None
+        except (DatabaseError, InterfaceError) as error:
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise
+            # The option --traceback shows the rest.
+            raise CommandError(f"{trouble.value}: {error}".strip()) from error
 
     def run_from_argv(self, argv: list[str]) -> None:
         """See Django."""

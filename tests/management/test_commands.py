@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -226,3 +227,42 @@ def test_an_address_for_metrics_that_this_machine_has_not_is_an_error():
     words = ("--metrics-port", "9101", "--metrics-address", "203.0.113.1")
     with pytest.raises(CommandError, match=r"Port 9101 .* at 203\.0\.113\.1: "):
         run("run_projections", "bank.Balances", "--once", *words)
+
+
+UNREACHABLE = """
+import sys
+from django.conf import settings
+settings.DATABASES["default"] |= {
+    "ENGINE": "django.db.backends.sqlite3", "NAME": "/nowhere/at/all/db.sqlite3", "OPTIONS": {},
+}
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "projection_status",
+        "verify_events",
+        "export_events",
+        "run_projections --once",
+        "rebuild_projections --no-input bank.Balances",
+        "retry_projection bank.Balances --skip bank.Account/1@0 --reason x",
+        "prune_idempotency_keys",
+        "protect_events",
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_no_traceback(line):
+    ran = subprocess.run(
+        [sys.executable, "-c", UNREACHABLE, *line.split()],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "unable to open database file" in ran.stderr
+    assert "CommandError: " in ran.stderr
+    assert "Traceback" not in ran.stderr
