@@ -179,6 +179,12 @@ class NewVersion:
             self._steps.close()
             self._steps = None
 
+    def abandon(self) -> None:
+        """Leave it, and remove what is built: nobody will want it."""
+        if self._steps is not None:
+            self._steps.abandon()
+            self._steps = None
+
 
 __all__ = [
     "AlreadyRebuilding",

@@ -124,6 +124,12 @@ class Renewal:
             self._steps.close()
             self._steps = None
 
+    def abandon(self) -> None:
+        """Leave it for good: somebody else has made rows of this version, or of a newer one."""
+        if self._steps is not None:
+            self._steps.abandon()
+            self._steps = None
+
     def _give_up(self, error: Exception) -> None:
         event = getattr(error, "identity", "")
         if isinstance(error, HandlerFailed):

@@ -102,7 +102,7 @@ class Upgrades:
         if built >= projection.version:
             renewal = self._renewals.pop(name, None)
             if renewal is not None:
-                renewal.close()
+                renewal.abandon()
             self._warn_of_newer_rows(projection, built)
             return False
         if name not in self._renewals:

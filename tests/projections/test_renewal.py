@@ -334,3 +334,4 @@ def test_a_slow_worker_of_an_older_release_does_not_lower_the_version(customers,
     monkeypatch.setattr(Renewal, "step", late)
     old.run_until_caught_up()
     assert live(customers)[0] == 3
+    assert not Checkpoint.objects.filter(is_beside=True).exists(), "nobody would take that up"
