@@ -114,6 +114,7 @@ def test_an_error_while_content_is_made_leaves_nothing_behind():
     assert current_metadata() == {}
 
 
+@pytest.mark.django_db  # At its end, Django looks after connections that others have left open.
 def test_content_that_is_not_wanted_any_more_is_closed():
     ended = []
 
@@ -151,6 +152,7 @@ def test_asynchronous_content_has_the_same_metadata():
     assert seen == [{"actor": "ann", "correlation_id": "abc"}] * 2
 
 
+@pytest.mark.django_db  # At its end, Django looks after connections that others have left open.
 def test_a_file_is_sent_as_it_is(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("a")

@@ -34,8 +34,9 @@ class UndecodedJSONParser(BaseParser):
             Problem: it is too long.
             ParseError: it ends too early, or is in an encoding that is not read.
         """
-        body = _limited(stream)
-        encoding = (parser_context or {}).get("encoding") or "utf-8"
+        context = parser_context or {}
+        body = _whole(stream, context.get("request"))
+        encoding = context.get("encoding") or "utf-8"
         try:
             name = codecs.lookup(encoding).name
         except (LookupError, ValueError):
@@ -58,12 +59,25 @@ def most_bytes() -> int:
     return configuration().max_commit_bytes if most is None else most
 
 
-def _limited(stream: Any) -> bytes:
-    most = most_bytes()
+def _whole(stream: Any, request: Any) -> bytes:
+    most, length = most_bytes(), _length(request)
+    if length > most:
+        raise body_too_large(most)
     try:
         body: bytes = stream.read(most + 1)
     except UnreadablePostError as error:
         raise ParseError(f"The body ended too early: {error}") from None
     if len(body) > most:
         raise body_too_large(most)
+    if len(body) < length:  # The beginning of a command may be another command.
+        raise ParseError(
+            f"The body ended after {len(body):,} of its {length:,} bytes. Send it again."
+        )
     return body
+
+
+def _length(request: Any) -> int:
+    try:
+        return int(request.META["CONTENT_LENGTH"])
+    except (AttributeError, KeyError, ValueError):
+        return 0

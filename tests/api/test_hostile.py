@@ -2,14 +2,16 @@
 
 import json
 import random
+from io import BytesIO
 from typing import Annotated, Any
 from urllib.parse import quote_from_bytes
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from rill_django import Aggregate, Meta, command, event, key
+from rill_django.api.views import CommandView
 from rill_django.dispatch import Dispatcher
 from rill_django.domain.limits import Limits
 from rill_django.domain.registry import isolated_registry
@@ -214,6 +216,22 @@ def test_too_many_events_are_413(client):
     response = ask(client, "POST", path, data=body, content_type="application/json")
     assert response.status_code == 413
     assert "MAX_EVENTS_PER_COMMIT" in response.json()["detail"]
+
+
+@pytest.mark.usefixtures("domain", "client")
+def test_a_body_that_ends_too_early_is_not_carried_out():
+    body = b'{"id": "1", "number": 1, "what": 1}'
+    for length, status, said in (
+        (len(body) + 10, 400, f"ended after {len(body)} of its {len(body) + 10} bytes"),
+        (10**12, 413, "more than 150,000 bytes"),
+    ):
+        request = RequestFactory().post("/", body, content_type="application/json")
+        request.META["CONTENT_LENGTH"] = length
+        request._stream = BytesIO(body)  # Of a client that has hung up.
+        response = CommandView.as_view()(request, type="house.Thing.change")
+        assert response.status_code == status
+        assert said in response.data["detail"]
+    assert not list(DjangoEventStore().read())
 
 
 @pytest.mark.usefixtures("domain")
