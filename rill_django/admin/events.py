@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest
@@ -16,7 +17,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from rill_django.admin.links import links_of
-from rill_django.admin.paging import CappedPaginator
+from rill_django.admin.paging import CappedPaginator, EventList
 from rill_django.admin.readonly import ReadOnlyAdmin
 from rill_django.admin.terms import KEYS_UNKNOWN, interpreted
 from rill_django.domain.registry import current_registry
@@ -119,9 +120,9 @@ class EventAdmin(ReadOnlyAdmin):
         events = events.defer("data", "metadata").annotate(by=KT("metadata__actor"))
         return cast("QuerySet[Event]", events.select_related("place"))
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """The latest first; of one stream by version, which is the same and has an index."""
-        return ("-version",) if "stream__exact" in request.GET else self.ordering
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """See Django."""
+        return EventList
 
     def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
         """No column: only the order of the log is served by an index."""
