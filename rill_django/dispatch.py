@@ -20,7 +20,7 @@ from rill_django.domain.remembered import Remembered
 from rill_django.domain.results import Conflict, Later, Ok, Rejected, Result
 from rill_django.domain.runtime import Runtime, use
 from rill_django.repository import Repository, replay
-from rill_django.repository.wrong_values import not_a_command
+from rill_django.repository.wrong_values import not_a_command, not_a_version
 from rill_django.store.answers import refuse_unusable_key
 from rill_django.store.pauses import pause_after
 from rill_django.store.read_only import refuse_commit
@@ -102,6 +102,8 @@ class Dispatcher(Runtime):
         refuse_commit()
         if not isinstance(message, CommandMessage):
             raise not_a_command(message)
+        if expected_version is not None and not isinstance(expected_version, int):
+            raise not_a_version(expected_version)
         if idempotency_key is not None:
             refuse_unusable_key(idempotency_key)
         with use(self):  # What the command reads comes from the same place.

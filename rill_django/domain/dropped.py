@@ -18,6 +18,8 @@ from typing import Any
 
 from .errors import DefinitionError
 
+_DROPPING = frozenset((opmap["POP_TOP"], opmap["RAISE_VARARGS"]))
+
 _LOST = {
     "event": "the event",
     "command": "its decision",
@@ -62,7 +64,8 @@ def _may_drop(code: CodeType, makers: Mapping[str, str]) -> bool:
     names = {*code.co_names, *(name for one in nested for name in one.co_names)}
     if makers.keys().isdisjoint(names):
         return False
-    return opmap["POP_TOP"] in code.co_code[::2] or code.co_nlocals > code.co_argcount
+    is_suspect = not _DROPPING.isdisjoint(code.co_code[::2])
+    return is_suspect or code.co_nlocals > code.co_argcount
 
 
 def _dropped_in(code: CodeType, makers: Collection[str]) -> list[ast.Call]:
@@ -110,6 +113,11 @@ class _Finder(ast.NodeVisitor):
     def visit_Expr(self, node: ast.Expr) -> None:
         """See ``ast``."""
         self._dropped += self._made_by(node.value)
+        self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        """See ``ast``. What is no exception cannot be raised."""
+        self._dropped += self._made_by(node.exc) if node.exc else []
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:

@@ -43,6 +43,14 @@ def not_a_decision(value: Any) -> Misuse:
     )
 
 
+def not_a_version(value: Any) -> Misuse:
+    """Return the error of ``expected_version`` for what is no number: any stream would be elsewhere."""
+    return Misuse(
+        f"expected_version takes a number, the version that was seen, got {_short(value)}. Write: "
+        "expected_version=account.version, or int(…) around what a form has sent."
+    )
+
+
 def not_many(value: Any) -> Misuse:
     """Return the error of ``commit_all`` for a single decision."""
     return Misuse(

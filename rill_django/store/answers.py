@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from threading import RLock
 from typing import NamedTuple, Protocol
 
-from rill_django.domain.errors import RillError
+from rill_django.domain.errors import Misuse, RillError
 
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_KEY_LENGTH = 255
@@ -34,8 +34,13 @@ def refuse_unusable_key(key: str) -> None:
     """Check that every database keeps an idempotency key as it is.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is empty, too long, or no text that can be stored.
     """
+    if not isinstance(key, str):
+        raise Misuse(
+            f"idempotency_key takes a text, got {key!r}. Write: idempotency_key={str(key)!r}."
+        )
     if not 0 < len(key) <= MAX_KEY_LENGTH:
         raise ValueError(
             f"An idempotency key has 1 to {MAX_KEY_LENGTH} characters; this one has {len(key)}."

@@ -119,6 +119,7 @@ class TestIsRefused:
             ("[self.deposited(one) for one in (1, 2)]\nreturn self", 0, "self.deposited"),
             ("self.deposited(1), self.withdrawn(1)\nreturn self", 0, "self.deposited"),
             ("self.deposited(1).withdrawn(2)\nreturn self", 0, "self.deposited(1).withdrawn"),
+            ("if amount:\n    raise self.reject('x')\nreturn self", 1, "self.reject"),
             ("amount > 5 and self.reject('x')\nreturn self", 0, "self.reject"),
             ("self.reject('x') if amount else None\nreturn self", 0, "self.reject"),
             (

@@ -75,6 +75,31 @@ def test_of_what_was_committed_already(memory):
     )
 
 
+@pytest.mark.parametrize("version", ["3", 3.0, b"3"])
+def test_of_a_version_that_is_no_number(version):
+    with pytest.raises(Misuse) as error:
+        Account.deposit.transact("1", 5, expected_version=version)
+    assert str(error.value) == (
+        f"expected_version takes a number, the version that was seen, got {version!r}. Write: "
+        "expected_version=account.version, or int(…) around what a form has sent."
+    )
+
+
+def test_of_an_idempotency_key_that_is_no_text():
+    with pytest.raises(Misuse) as error:
+        Account.deposit.transact("1", 5, idempotency_key=4711)
+    assert (
+        str(error.value) == "idempotency_key takes a text, got 4711. Write: idempotency_key='4711'."
+    )
+
+
+def test_of_apply():
+    assert said(OPENED.apply, OPENED) == (
+        f"{OPENED!r} is not an event of bank.Account/1. apply takes messages, as "
+        "Account.<event>.message(…) makes them; self.<event>(…) is applied already."
+    )
+
+
 def test_of_commit_all():
     assert said(commit_all, OPENED) == (
         f"commit_all takes what several commands returned, got {OPENED!r}. Write: commit(…), or "
