@@ -188,7 +188,8 @@ class Aggregate(msgspec.Struct, metaclass=AggregateMeta, frozen=True, kw_only=Tr
             ):
                 raise Misuse(
                     f"{message!r} is not an event of {self.stream}. apply takes messages, as "
-                    f"{type(self).__name__}.<event>.message(…) makes them; self.<event>(…) is applied already."
+                    f"{type(self).__name__}.<event>.message(…) makes them; self.<event>(…) is applied "
+                    "already."
                 )
             try:
                 aggregate = definition.apply_new(aggregate, definition.checked(message))
