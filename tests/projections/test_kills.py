@@ -104,7 +104,8 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(raised_every, record_prope
     )
     try:
         turn = cuts = 0
-        while nursery.poll() is None:
+        # At least until there is something to get wrong: on a busy machine the last one may die before.
+        while nursery.poll() is None or turn <= 2 * len(NUMBERS):
             assert isinstance(write(turn), Ok)
             turn += 1
             if turn % 40 == 0:
@@ -115,7 +116,6 @@ def test_nothing_is_lost_or_doubled_by_kills_and_cuts(raised_every, record_prope
             os.killpg(nursery.pid, signal.SIGKILL)
         nursery.wait()
     assert nursery.returncode == 0
-    assert turn > len(NUMBERS)
     left = Checkpoint.objects.get(name="bank.Audit", is_beside=False)
     assert left.position > 0
     if raised_every:

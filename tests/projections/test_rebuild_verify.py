@@ -16,8 +16,14 @@ from rill_django.projections.worker import ProjectionWorker, catch_up
 from rill_django.testing import isolated_projections
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine, Balance, Branch, Customer, Holding
-from tests.patience import HOPE_SECONDS
-from tests.projections.rebuilds import append_history, contents, customers_projection, named
+from tests.patience import HOPE_SECONDS, wait_until
+from tests.projections.rebuilds import (
+    append_history,
+    contents,
+    customers_projection,
+    live_position,
+    named,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,6 +160,7 @@ def test_a_projection_that_never_ran_is_empty():
 def test_a_worker_goes_on_meanwhile():
     append_history(20, 9)
     catch_up("bank.Balances")
+    balances = named("bank.Balances")
     stop = Signal()
     errors = []
 
@@ -171,7 +178,11 @@ def test_a_worker_goes_on_meanwhile():
     thread = Thread(daemon=True, target=work)
     thread.start()
     try:
-        found = [verify(named("bank.Balances"), batch_size=50) for _ in range(5)]
+        found = []
+        for _ in range(5):
+            reached = found[-1].position if found else 0
+            wait_until(lambda reached=reached: errors or live_position(balances) > reached)
+            found.append(verify(balances, batch_size=50))
     finally:
         stop.set()
         thread.join(HOPE_SECONDS)
