@@ -57,6 +57,12 @@ class Project:
     def manage(self, *arguments: str, **options: str) -> str:
         return self.run("manage.py", *arguments, **options)
 
+    def calls(self, *commands: Sequence[str]) -> str:
+        """Run management commands after each other in one process, which starts once."""
+        script = "from django.core.management import call_command\n"
+        script += "".join(f"call_command(*{list(command)!r})\n" for command in commands)
+        return self.manage("shell", "-v0", input=script)
+
     def write(self, block: Block) -> None:
         """Do with a block what its first line says."""
         assert block.file is not None
@@ -78,8 +84,7 @@ class Project:
         return self.manage("shell", "-v0", input=RUN.format(names=names))
 
     def make_tables(self) -> None:
-        self.manage("makemigrations", "bank", "-v0")
-        self.manage("migrate", "-v0")
+        self.calls(["makemigrations", "bank", "-v0"], ["migrate", "-v0"])
 
     def follow(self, page: str, *, shell: bool = True) -> None:
         """Put the blocks of a page where they belong, make the tables, and run those for the shell."""

@@ -27,6 +27,8 @@ RUN_BY = {
 }
 LANGUAGES = {"console", "dockerfile", "html", "ini", "json", "python", "sql", "text", "yaml"}
 
+CHECK = ["check", "--database", "default", "--fail-level", "WARNING"]
+
 LOOK = """
 from django.test import Client
 
@@ -74,7 +76,7 @@ def test_all_blocks_for_tenants_are_run():
 
 
 def check(project: Project) -> None:
-    project.manage("check", "--database", "default", "--fail-level", "WARNING")
+    project.manage(*CHECK)
 
 
 @once
@@ -82,10 +84,12 @@ def check(project: Project) -> None:
 def test_projections_that_take_the_place_of_others(tutorial, page):
     for block in python_blocks(page):
         tutorial.write(block)
-        check(tutorial)
-        tutorial.manage("run_projections", "--once")
-        tutorial.manage("rebuild_projections", "--no-input", "-v0")
-        tutorial.manage("rebuild_projections", "--verify", "-v0")
+        tutorial.calls(
+            CHECK,
+            ["run_projections", "--once"],
+            ["rebuild_projections", "--no-input", "-v0"],
+            ["rebuild_projections", "--verify", "-v0"],
+        )
     assert tutorial.has_done_all_of(page)
 
 
