@@ -2,8 +2,15 @@
 
 import signal
 
+import hypothesis
 import pytest
 from django.db import connection
+
+# How long an example takes says something about the machine only.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 # A shell's background job ignores Ctrl-C, and so does whatever it starts: programs that tests interrupt
 # would never hear of it.

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.once import once
+
+pytestmark = once
+
 ROOT = Path(__file__).resolve().parent.parent
 
 SITE = """

@@ -14,7 +14,10 @@ from types import ModuleType
 import pytest
 
 from tests import programs, run, servers
+from tests.once import once
 from tests.summary import Outcome, closing_line, exit_code, table
+
+pytestmark = once
 
 
 def load_setup() -> ModuleType:

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from django.db import connection
-
 from tests.docs.pages import ROOT, Block, all_blocks, number_of_python_blocks, python_blocks
 from tests.patience import HOPE_SECONDS
 
@@ -22,9 +19,6 @@ namespace = {{"__name__": "__main__"}}
 for name in {names!r}:
     exec(compile(Path(name).read_text(), name, "exec"), namespace)
 """
-
-once = pytest.mark.skipif(connection.vendor != "sqlite", reason="has a SQLite of its own")
-"""For what is the same whichever database the suite is run on."""
 
 
 class Project:

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.docs.pages import Block, python_blocks
-from tests.docs.project import Project, once, worker
+from tests.docs.project import Project, worker
+from tests.once import once
 
 PAGE = "docs/form-and-view.md"
 

@@ -12,7 +12,8 @@ from tests.docs.pages import (
     prose_of,
     python_blocks,
 )
-from tests.docs.project import Project, once, worker
+from tests.docs.project import Project, worker
+from tests.once import once
 
 RUN_BY = {
     "README.md": "tests/docs/test_tutorial.py",

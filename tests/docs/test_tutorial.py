@@ -3,7 +3,7 @@
 import re
 
 from tests.docs.pages import python_blocks
-from tests.docs.project import once
+from tests.once import once
 
 PAGE = """
 from django.contrib.auth.models import User

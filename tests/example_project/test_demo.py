@@ -21,6 +21,7 @@ from example_project.home.demo.errors import DemoFailed
 from example_project.home.demo.login import is_local, make_login
 from example_project.home.demo.overview import TO_TRY
 from example_project.home.demo.site import Site
+from tests.once import once
 from tests.patience import HOPE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,7 @@ def demo(tmp_path_factory):
     return demo
 
 
+@once
 def test_it_fills_the_database(demo):
     assert (demo.first.returncode, demo.first.stderr) == (0, "")
     assert "842 flights recorded, 2,522 events." in demo.first.stdout
@@ -109,6 +111,7 @@ def test_it_fills_the_database(demo):
     assert demo.number_of("flights_departure") == 842
 
 
+@once
 def test_the_registration_has_something_to_show(demo):
     assert "13 people registered, for the smaller example." in demo.first.stdout
     assert "Subject:" not in demo.first.stdout, "mails were sent to people who are made up"
@@ -132,6 +135,7 @@ def test_the_registration_has_something_to_show(demo):
     assert settled.stdout == "1 claims would expire, 1 display names be taken back\n"
 
 
+@once
 def test_the_table_is_aligned(demo):
     table = demo.first.stdout.split("In the database now\n")[1].rstrip().splitlines()
     assert len({line.index("  ", 3) for line in table if "PunctualityByCarrier" in line}) == 1
@@ -139,6 +143,7 @@ def test_the_table_is_aligned(demo):
     assert len(columns) == 1
 
 
+@once
 def test_a_second_run_records_nothing_twice(demo):
     again = demo.run("--no-serve", "--flights", "day")
     assert (again.returncode, again.stderr) == (0, "")
@@ -148,6 +153,7 @@ def test_a_second_run_records_nothing_twice(demo):
     assert demo.number_of("flights_departure") == 842
 
 
+@once
 def test_a_projection_that_has_come_new_is_built_by_the_next_run(demo):
     with closing(sqlite3.connect(demo.file)) as database, database:
         database.execute("DELETE FROM rill_django_checkpoint WHERE name LIKE 'registration.Owned%'")
@@ -162,6 +168,7 @@ def test_a_projection_that_has_come_new_is_built_by_the_next_run(demo):
     assert demo.number_of("flights_departure") == 842
 
 
+@once
 def test_a_projection_that_stands_still_is_told_and_can_be_looked_at(tmp_path):
     demo = Demo(tmp_path)
     assert demo.run("--no-serve", "--flights", "day").returncode == 0
@@ -196,6 +203,7 @@ def test_a_projection_that_stands_still_is_told_and_can_be_looked_at(tmp_path):
     assert demo.number_of("flights_carrierpunctuality") == carriers > 1
 
 
+@once
 @pytest.mark.parametrize("command", [command for command, _ in TO_TRY])
 def test_what_it_says_to_try_works(demo, command):
     tried = subprocess.run(
@@ -210,6 +218,7 @@ def test_what_it_says_to_try_works(demo, command):
     assert "flights.DepartureBoard" in tried.stdout
 
 
+@once
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_server_and_worker(demo, number):
     with demo.start("--port", "0", "--flights", "day") as process:
@@ -230,6 +239,7 @@ def test_a_signal_ends_server_and_worker(demo, number):
     assert "Error" not in errors
 
 
+@once
 def test_the_worker_is_at_work_beside_the_server(tmp_path):
     demo = Demo(tmp_path)
     with demo.start("--port", "0", "--flights", "day") as process:
@@ -253,6 +263,7 @@ def test_the_worker_is_at_work_beside_the_server(tmp_path):
         assert end_of(process)[0] == 0
 
 
+@once
 def test_a_signal_while_recording_leaves_what_can_be_gone_on_with(tmp_path):
     demo = Demo(tmp_path)
 
@@ -277,6 +288,7 @@ def test_a_signal_while_recording_leaves_what_can_be_gone_on_with(tmp_path):
     assert f"{min(recorded, 842):,} were there already" in again.stdout
 
 
+@once
 def test_a_port_in_use_is_said_before_anything_is_done(tmp_path):
     demo = Demo(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -291,6 +303,7 @@ def test_a_port_in_use_is_said_before_anything_is_done(tmp_path):
     assert not demo.file.exists() or demo.number_of("sqlite_master") == 0
 
 
+@once
 def test_it_refuses_to_run_outside_debug_mode(tmp_path):
     demo = Demo(tmp_path)
     result = demo.run("--no-serve", DEBUG="false", SECRET_KEY="of-this-test-and-long-enough" * 2)

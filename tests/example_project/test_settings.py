@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.once import once
+
+pytestmark = once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

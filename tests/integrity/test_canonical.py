@@ -8,6 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rill_django.integrity.canonical import canonical_number, canonical_object, has_nul
+from tests.once import once
+
+pytestmark = once
 
 
 @pytest.mark.parametrize(

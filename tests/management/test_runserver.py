@@ -17,6 +17,9 @@ from rill_django.management import background
 from rill_django.management.background import BackgroundWorker
 from rill_django.projections.registry import UnknownProjection
 from tests import patience
+from tests.once import once
+
+pytestmark = once
 
 SETTINGS = """
 SECRET_KEY = "x"

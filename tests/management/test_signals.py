@@ -9,7 +9,10 @@ import pytest
 from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
+from tests.once import once
 from tests.patience import HOPE_SECONDS
+
+pytestmark = once
 
 ROOT = Path(__file__).resolve().parents[2]
 

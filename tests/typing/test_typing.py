@@ -4,7 +4,10 @@ import re
 
 import pytest
 
+from tests.once import once
 from tests.typing.checkers import CHECKERS, SAMPLES, expected
+
+pytestmark = once
 
 MODULES = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
 """The modules in the names of types, as in ``decimal.Decimal``."""
