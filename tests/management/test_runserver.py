@@ -208,6 +208,7 @@ class TestBackgroundWorker:
                 stop.wait()
 
         monkeypatch.setattr(background, "ProjectionWorker", Failing)
+        monkeypatch.setattr(background, "PATIENCE_SECONDS", patience.HOPE_SECONDS)
         monkeypatch.setattr(background, "PAUSE_AFTER_ERROR_SECONDS", 0.001)
         with BackgroundWorker() as worker:
             patience.wait_until(lambda: len(tries) == 3)

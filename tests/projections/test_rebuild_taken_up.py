@@ -259,7 +259,7 @@ from rill_django.projections.rebuilding import together
 from tests.bank.projections import Balances
 together.WORTH_SHARING = 10
 Balances.partitions = 2
-rebuild(Balances(), workers=2, batch_size=10)
+rebuild(Balances(), workers=2, batch_size=2)
 """
 
 

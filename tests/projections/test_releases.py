@@ -13,6 +13,7 @@ from rill_django.projections.registry import isolated_projections
 from rill_django.projections.worker import ProjectionWorker
 from tests.bank.domain import Account
 from tests.bank.models import AuditLine
+from tests.patience import HOPE_SECONDS
 
 pytestmark = pytest.mark.django_db
 
@@ -183,6 +184,8 @@ def test_an_event_that_the_old_release_cannot_read_stops_nobody_else():
 
 @pytest.mark.parametrize("policy", [STOP, PARK])
 def test_a_worker_that_runs_gives_others_a_turn_before_it_gives_up(policy, monkeypatch):
+    # Longer than this test might stand still between two looks at the clock.
+    monkeypatch.setattr(lanes, "OTHERS_TURN_SECONDS", HOPE_SECONDS)
     pauses, stop = [], threading.Event()
     old, new = worker_of({"1": FOREVER}, policy=policy), worker_of({}, policy=policy)
     append("1")
