@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from django.db import DataError
 from django.utils.encoding import escape_uri_path
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,6 +32,7 @@ from rill_django.domain.results import Conflict, Ok, Rejected, Result
 from rill_django.domain.runtime import transact
 from rill_django.domain.storable import Unstorable, text
 from rill_django.domain.streams import MAX_STREAM_LENGTH
+from rill_django.projections.projection import HandlerFailed
 from rill_django.store.answers import IdempotencyKeyReused
 from rill_django.store.orm import DjangoEventStore
 from rill_django.store.protocol import EMPTY_STREAM
@@ -154,6 +156,14 @@ def _carried_out(
             raise  # The domain made a wrong event, or key, of a right command: its own mistake.
         logger.warning("%s handed on what it was sent: %s", message.definition.name, error)
         raise _invalid(error, field) from None
+    except HandlerFailed as error:
+        if not isinstance(error.__cause__, DataError):
+            raise
+        logger.warning("%s sent what has no place: %s", message.definition.name, error)
+        reason = (
+            f"a value does not fit a column of {error.projection}; send a shorter or smaller one"
+        )
+        raise _invalid(InvalidMessage(message.definition.name, "", reason), "") from None
 
 
 def _out_of_date(stream: str, actual: int, precondition: Precondition) -> Problem:

@@ -42,10 +42,12 @@ class HandlerFailed(RillError):
     """A handler raised an exception, which is the cause of this one.
 
     Attributes:
+        projection: the projection's name.
         event: the event it was given.
     """
 
     def __init__(self, projection: str, event: RecordedEvent, cause: Exception) -> None:
+        self.projection = projection
         self.event = event
         super().__init__(
             f"{projection} failed on {event.identity} ({event.type}, position {event.position}): "

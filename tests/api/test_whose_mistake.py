@@ -3,11 +3,15 @@
 from typing import Annotated, Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from rill_django import Aggregate, InvalidMessage, Meta, command, event, key, require
 from rill_django.domain.json_texts import MOST_LEVELS
 from rill_django.domain.registry import isolated_registry
+from rill_django.testing import isolated_projections
+from tests.bank.domain import Account
+from tests.projections.inline_bank import owners
 
 pytestmark = pytest.mark.django_db
 
@@ -105,3 +109,21 @@ def test_the_domains(send, name, fields):
 def test_others_are_carried_out(send):
     assert send("make", seat="1A1", people=2).status_code == 200
     assert send("note", what=nested(MOST_LEVELS - 3)).status_code == 200
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite's columns take texts of any length"
+)
+def test_what_no_column_of_an_inline_projection_takes_is_the_clients(admin_client):
+    def open_for(owner):
+        path, kind = "/api/commands/bank.Account.open/", "application/json"
+        return admin_client.post(path, {"number": "1", "owner": owner}, content_type=kind)
+
+    with isolated_projections():
+        owners()
+        response = open_for("x" * 5_000)
+        assert response.status_code == 400
+        assert response["Content-Type"] == "application/problem+json"
+        assert "does not fit a column of projections.Owners" in response.json()["detail"]
+        assert not Account.get("1").exists
+        assert open_for("Ann").status_code == 200
