@@ -68,8 +68,8 @@ def problems_of(
     if held is not None:
         yield Problem(
             "",
-            f"the log gives no positions: {unsequenced_in_words(held)}, and somebody holds the "
-            "sequencer's lock; `manage.py projection_status` says who, and how to end that",
+            f"the log gives no positions: {unsequenced_in_words(held)}; "
+            "`manage.py projection_status` says who or what keeps them from it, and how to end that",
         )
     for status in (piece for whole in statuses for piece in whole.pieces):
         name = f"{status.name} ({status.part})" if status.part else status.name

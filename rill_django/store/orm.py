@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
+    DatabaseError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -42,6 +43,7 @@ from rill_django.store.protocol import (
 )
 from rill_django.store.read_only import refuse_commit
 from rill_django.store.reader import Reader
+from rill_django.store.refused_positions import RefusedPositions
 from rill_django.store.selection import Selection
 from rill_django.store.sequencer import Sequencer
 from rill_django.store.sqlite import SQLite
@@ -89,6 +91,7 @@ class DjangoEventStore:
         self._using = using
         self.answers = DjangoAnswers(using, answers_lifetime)
         self._tell_again = 0.0
+        self._refused = RefusedPositions()
         self._reached = 0
         """The last position when this was asked for last."""
 
@@ -249,21 +252,40 @@ class DjangoEventStore:
         """See `EventStore.sequence`.
 
         Done in a transaction of its own. Inside a transaction of the caller's it is left to others,
-        who would have to wait for the caller's end otherwise.
+        who would have to wait for the caller's end otherwise. It is left to them, too, where the database
+        takes no positions from this connection, as on a server that only reads: what has one can be read.
         """
+        if self._refused.is_to_be_left:
+            self._reached = self._sequencer().last()
+            return self._reached
+        connection = self._connection
+        connection.ensure_connection()
+        session = connection.connection
         try:
             self._reached = self._sequencer().give()
         except NoPositionLeft as error:
             self._reached = self._tell(error)
+        except DatabaseError as error:
+            # Behind a transaction that has failed, Django may have a new one by now.
+            is_lost = connection.connection is not session or not connection.is_usable()
+            self._refused.note(error, is_lost=is_lost)
+            self._reached = self._sequencer().last()
+            self._say(f"Committed events wait for their positions. {self._refused.reason}")
+        else:
+            self._refused.end()
         return self._reached
 
     def _tell(self, error: NoPositionLeft) -> int:
-        """Tell those who mind the log, now and then; all the rest can be read."""
+        """Tell those who mind the log; all the rest can be read."""
+        self._say(str(error))
+        return LAST_POSITION
+
+    def _say(self, text: str) -> None:
+        """Log it, now and then."""
         now = time.monotonic()
         if now >= self._tell_again:
             self._tell_again = now + TELL_EVERY_SECONDS
-            logger.error("%s", error)
-        return LAST_POSITION
+            logger.error("%s", text)
 
     def waiting(self) -> Waiting:
         """See `EventStore.waiting`.
@@ -273,7 +295,10 @@ class DjangoEventStore:
         `PAUSE_TO_TELL_SECONDS` to tell him from somebody who is just giving positions to old events; else
         it is cheap. On SQLite nothing ever waits.
         """
-        return self._sequencer().waiting()
+        waiting = self._sequencer().waiting()
+        if waiting.number and not waiting.holder:
+            return waiting._replace(holder=self._refused.reason)
+        return waiting
 
     def now(self) -> datetime:
         """See `EventStore.now`: the database's."""

@@ -115,8 +115,8 @@ class Waiting(NamedTuple):
     Attributes:
         number: how many there are; `WAITING_COUNTED_AT_MOST` stands for "so many or more".
         oldest_seconds: how long ago the oldest of them was recorded, by the database's clock; 0.0 for none.
-        holder: who keeps them from their positions and does not go on, and how to end that; empty: nobody,
-            as far as the database tells.
+        holder: who or what keeps them from their positions and does not go on, and how to end that; empty:
+            nobody, as far as the database tells.
     """
 
     number: int

@@ -150,7 +150,7 @@ def test_a_log_that_gives_no_positions_is_a_problem_without_bounds(for_long):
     (problem,) = health.check()
     assert problem.projection == ""
     assert str(problem).startswith(
-        "the log gives no positions: 3 events wait, the oldest recorded under 1 s ago, and somebody"
+        "the log gives no positions: 3 events wait, the oldest recorded under 1 s ago; `manage.py"
     )
     for_long()
     assert health.check() == []
