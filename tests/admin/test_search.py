@@ -154,7 +154,8 @@ def _large():
             cursor.execute("ANALYZE TABLE rill_django_event, rill_django_position")
             cursor.fetchall()
         else:
-            cursor.execute("ANALYZE")
+            # PostgreSQL reads an index alone only where it knows that all rows are visible.
+            cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
 
 TERMS = ("4711", "Zoë", "zoë", "bank.Account/4711@1", "4711@1", "bank.", "old.", "no such", "a/b")
