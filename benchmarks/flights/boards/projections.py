@@ -8,15 +8,41 @@ from django.db.models import QuerySet
 
 from benchmarks.flights.boards.models import FreeDeparture, SplitDeparture
 from example_project.flights.domain import Flight, Status
-from example_project.flights.projections import DepartureBoard
-from rill_django import Projection, RecordedEvent, on
+from rill_django import Projection, RecordedEvent, RowProjection, on
 
 
-class SplitBoard(DepartureBoard):
-    """For two workers at once."""
+class SplitBoard(RowProjection[SplitDeparture]):
+    """The example's board for two workers at once: its handlers are for rows of its own model alone."""
 
-    model = SplitDeparture
+    key = ("carrier", "number", "date", "origin")
     partitions = 2
+
+    @on(Flight.scheduled)
+    def scheduled(self, row: SplitDeparture, event: RecordedEvent) -> None:
+        row.destination = event.destination
+        row.scheduled_at = event.departure_at
+        row.tail_number = event.tail_number or ""
+        row.distance = event.distance
+        row.status = Status.SCHEDULED.value
+
+    @on(Flight.departed)
+    def departed(self, row: SplitDeparture, event: RecordedEvent) -> None:
+        row.status = Status.DEPARTED.value
+        row.departure_delay = event.delay
+
+    @on(Flight.arrived)
+    def arrived(self, row: SplitDeparture, event: RecordedEvent) -> None:
+        row.status = Status.ARRIVED.value
+        row.arrival_delay = event.delay
+        row.air_time = event.air_time
+
+    @on(Flight.cancelled)
+    def cancelled(self, row: SplitDeparture, event: RecordedEvent) -> None:
+        row.status = Status.CANCELLED.value
+
+    @on(Flight.diverted)
+    def diverted(self, row: SplitDeparture, event: RecordedEvent) -> None:
+        row.status = Status.DIVERTED.value
 
 
 def row(event: RecordedEvent) -> QuerySet[FreeDeparture]:
