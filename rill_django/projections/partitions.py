@@ -46,12 +46,13 @@ def _sure(
     projection: Projection, found: Sequence[Checkpoint], store: EventStore
 ) -> Sequence[Checkpoint]:
     """Return what was found; or, if that is nothing or not all, what is there instead."""
-    if not found:
-        return _begin(projection, store)
-    if are_complete(projection, found):
-        return found
-    begin_anew_if_incomplete(projection)
-    return live_checkpoints(projection)
+    while not found or not are_complete(projection, found):
+        if found:
+            begin_anew_if_incomplete(projection)
+            found = live_checkpoints(projection)
+        else:
+            found = _begin(projection, store)
+    return found
 
 
 def _begin(projection: Projection, store: EventStore) -> list[Checkpoint]:

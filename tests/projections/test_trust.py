@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from rill_django import Projection, RowProjection, on
 from rill_django.models import Checkpoint
-from rill_django.projections import health
+from rill_django.projections import health, partitions
 from rill_django.projections.rebuild import rebuild
 from rill_django.projections.status import projection_statuses
 from rill_django.projections.worker import ProjectionStopped, ProjectionWorker, catch_up
@@ -123,6 +123,27 @@ class TestRowsWithoutACheckpoint:
         catch_up()
         assert balances() == {**history, "1": 10}
         assert Checkpoint.objects.filter(is_beside=False).count() == 3
+
+    def test_whose_last_checkpoints_go_while_they_are_looked_at(
+        self, defined, history, monkeypatch
+    ):
+        """By somebody who deletes them one after the other: a worker that runs is not ended by it."""
+        defined(parts=3)
+        catch_up()
+        worker = ProjectionWorker()
+        Checkpoint.objects.filter(partition=1).delete()
+        begin = partitions.begin_anew_if_incomplete
+
+        def too_late(projection):
+            Checkpoint.objects.all().delete()
+            begin(projection)
+
+        monkeypatch.setattr(partitions, "begin_anew_if_incomplete", too_late)
+        worker.run_once()
+        monkeypatch.undo()
+        worker.run_until_caught_up()
+        assert balances() == history
+        assert not worker.stopped
 
     def test_that_a_migration_put_there_are_no_rows_of_the_log(self, defined, history):
         defined()
