@@ -3,25 +3,12 @@
 The time at which a wait is given up is the end of all hope, and says nothing about how fast anything is.
 """
 
-import random
+import re
 import time
 
 from django.db import connection
 
 HOPE_SECONDS = 100
-
-_WAITING_FOR_LOCKS = {
-    "postgresql": (
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    ),
-    "mysql": (
-        "SELECT count(*) FROM information_schema.processlist session "
-        "LEFT JOIN information_schema.innodb_trx work ON work.trx_mysql_thread_id = session.id "
-        "WHERE session.db = DATABASE() AND (work.trx_state = 'LOCK WAIT' "
-        "OR session.state = 'User lock' OR session.state LIKE 'Waiting for%%lock')"
-    ),
-}
 
 
 def wait_until(is_so, tell=lambda: "it did not come about"):
@@ -41,20 +28,30 @@ def wait_until(is_so, tell=lambda: "it did not come about"):
 def waiting_for_locks():
     """Return how many sessions in this database wait for a lock that somebody else has."""
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # A transaction would see what there was when it looked first.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(_WAITING_FOR_LOCKS[connection.vendor])
+        if connection.vendor == "mysql":
+            return _waiting_on_mysql(cursor)
+        # A transaction would see what there was when it looked first.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
         return cursor.fetchone()[0]
+
+
+def _waiting_on_mysql(cursor):
+    # Not `innodb_trx`: it looks anew only when nobody on the whole server has asked for a moment.
+    cursor.execute("SHOW ENGINE INNODB STATUS")
+    blocks = cursor.fetchone()[2].split("---TRANSACTION")[1:]
+    found = [re.search(r"thread id (\d+)", block) for block in blocks if "LOCK WAIT" in block]
+    waiting = {int(one[1]) for one in found if one}
+    cursor.execute("SELECT id, state FROM information_schema.processlist WHERE db = DATABASE()")
+    return sum(
+        id in waiting or re.fullmatch("User lock|Waiting for.*lock", state or "") is not None
+        for id, state in cursor.fetchall()
+    )
 
 
 def wait_until_locked_out(number=1):
     """Wait until so many sessions wait for a lock: they are in the database, where nobody can be told."""
-
-    def are_so_many():
-        if connection.vendor == "mysql":
-            # It looks anew only when nobody on the whole server has asked for a tenth of a second.
-            time.sleep(random.uniform(0.11, 0.2))
-        return waiting_for_locks() >= number
-
-    wait_until(are_so_many)
+    wait_until(lambda: waiting_for_locks() >= number)
