@@ -200,7 +200,11 @@ def test_a_signal_to_all_of_them_ends_all_of_them_quietly(number):
 
 
 def test_wherever_an_interrupt_comes_it_leaves_nothing_locked_that_their_results_wait_for():
-    said, _ = program(_AT_EVERY_LINE).communicate(timeout=HOPE_SECONDS)
+    starter = program(_AT_EVERY_LINE)
+    try:
+        said, _ = starter.communicate(timeout=HOPE_SECONDS)
+    finally:
+        starter.kill()
     assert said == "interrupted after all lines\n"
 
 
