@@ -12,7 +12,7 @@ from rill_django.domain.records import StoredEvent
 PAGE_BYTES = 4_000_000
 """Most bytes of payloads and metadata in a page, but for its last event. Decoded, they take far more."""
 
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 32
 """Rows that are read at once from a database that reads them as they are asked for: each may be long."""
 
 FEW = 4
@@ -39,10 +39,7 @@ def bytes_of(events: Iterable[StoredEvent]) -> int:
 def up_to_bytes(rows: Sequence[Read], max_bytes: int) -> Sequence[Read]:
     """Return rows up to the one with which so many bytes are reached."""
     lengths = _lengths(rows)
-    if sum(lengths) < max_bytes:
-        return rows
-    reached = (index for index, read in enumerate(accumulate(lengths), 1) if read >= max_bytes)
-    return rows[: next(reached)]
+    return rows if sum(lengths) < max_bytes else rows[: _reach(lengths, max_bytes)]
 
 
 def read_up_to_bytes(fetch: Callable[[int], Sequence[Read]], max_bytes: int) -> list[Read]:
@@ -52,15 +49,23 @@ def read_up_to_bytes(fetch: Callable[[int], Sequence[Read]], max_bytes: int) -> 
         fetch: reads so many of the next rows.
     """
     found: list[Read] = []
-    read, number, longest = 0, FEW, 1
-    while read < max_bytes and (rows := fetch(number)):
-        some = up_to_bytes(rows, max_bytes - read)
-        lengths = _lengths(some)
-        read += sum(lengths)
-        found += some
-        longest = max(longest, *lengths)
-        number = max(1, min((max_bytes - read) // longest, MOST_AT_ONCE))
+    left, number, longest = max_bytes, FEW, 1
+    while rows := fetch(number):
+        lengths = _lengths(rows)
+        read = sum(lengths)
+        if read >= left:
+            found += rows[: _reach(lengths, left)]
+            break
+        found += rows
+        left -= read
+        longest = max(longest, max(lengths))
+        number = max(1, min(left // longest, MOST_AT_ONCE))
     return found
+
+
+def _reach(lengths: Iterable[int], max_bytes: int) -> int:
+    """Return how many of the first ones have so many bytes."""
+    return next(number for number, read in enumerate(accumulate(lengths), 1) if read >= max_bytes)
 
 
 def _lengths(rows: Sequence[Read]) -> list[int]:
