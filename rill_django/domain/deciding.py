@@ -76,8 +76,8 @@ def who_decides() -> str | None:
 
 def refuse_commit_in_command() -> None:
     """Raise `CommitInCommand` if a command decides, or an event is applied, in this thread or task."""
-    if (by := who_decides()) is not None:
-        raise CommitInCommand(by)
+    if deciding.get() is not None:
+        raise CommitInCommand(str(who_decides()))
 
 
 def note_rejection(reason: str) -> None:

@@ -364,7 +364,8 @@ class DjangoEventStore:
 
     def begun_anew(self, work: Callable[[], T]) -> T:
         """See `EventStore.begun_anew`."""
-        return begun_anew(work, self._connection, dialect_of(self._connection))
+        connection = self._connection
+        return begun_anew(work, connection, dialect_of(connection))
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """See `EventStore.after_commit`."""
