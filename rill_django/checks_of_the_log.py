@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -20,6 +20,8 @@ from rill_django.models import Answer, Checkpoint, Event, Position, Unsequenced
 from rill_django.store.migrated import cure
 from rill_django.store.orm import DjangoEventStore
 
+T = TypeVar("T")
+
 LOG_TAG = "rill_log"
 """Of the checks that ask the database: `manage.py check --tag rill_log --database default`."""
 
@@ -29,14 +31,6 @@ def check_stored_types(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
     """``rill.E010``: types of events that no code knows. ``rill.E011``: aggregate types, likewise."""
-    store = DjangoEventStore()
-    if store.using not in (databases or ()):
-        return []
-    try:
-        with transaction.atomic(using=store.using):
-            found = unknown_kinds(store, current_registry())
-    except (DatabaseError, ImproperlyConfigured):
-        return []  # Before the first migration there is no table; or `rill.E001`, `rill.E013` are the news.
     return [
         Error(
             f"The log has streams of the aggregate type {kind.name!r}, which no code knows: their history "
@@ -51,7 +45,7 @@ def check_stored_types(
             hint=kind.cure,
             id="rill.E010",
         )
-        for kind in found
+        for kind in _told(databases, lambda store: unknown_kinds(store, current_registry()))
     ]
 
 
@@ -91,22 +85,28 @@ def check_protection(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
     """``rill.W008``: the database does not refuse to change the log. No error: `migrate` may mend it."""
-    store = DjangoEventStore()
-    if store.using not in (databases or ()):
-        return []
-    try:
-        with transaction.atomic(using=store.using):
-            faults = store.faults_of_guards()
-    except (DatabaseError, ImproperlyConfigured):
-        return []
     return [
         Warning(
             f"The log can be changed. {fault}",
             hint="If no migrations are left to apply, run: manage.py protect_events",
             id="rill.W008",
         )
-        for fault in faults
+        for fault in _told(databases, DjangoEventStore.faults_of_guards)
     ]
+
+
+def _told(
+    databases: Sequence[str] | None, ask: Callable[[DjangoEventStore], Iterable[T]]
+) -> list[T]:
+    """Return what the log says, if its database is to be checked and can be asked."""
+    store = DjangoEventStore()
+    if store.using not in (databases or ()):
+        return []
+    try:
+        with transaction.atomic(using=store.using):
+            return list(ask(store))
+    except (DatabaseError, ImproperlyConfigured):
+        return []  # Before the first migration there is no table; or `rill.E001`, `rill.E013` are the news.
 
 
 @register(Tags.models)

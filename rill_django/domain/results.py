@@ -65,7 +65,25 @@ def _no_attribute(result: object, name: str) -> AttributeError:
     )
 
 
-class _Answered(Generic[A]):
+class _NoPlainValue:
+    """Says what to write to whoever takes a result for something else."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> NoReturn:
+        raise _refuse_truth(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Say of what there is not where it is."""
+            found = getattr(type(self), name, None)
+            if isinstance(found, property):  # It has raised an AttributeError of its own.
+                return found.fget(self)
+            raise _no_attribute(self, name)
+
+
+class _Answered(_NoPlainValue, Generic[A]):
     """A frozen value with an aggregate."""
 
     __slots__ = ("_aggregate", "is_repetition")
@@ -95,18 +113,6 @@ class _Answered(Generic[A]):
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"immutable type: {type(self).__name__!r}")
-
-    def __bool__(self) -> NoReturn:
-        raise _refuse_truth(self)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            """Say of what there is not where it is."""
-            found = getattr(type(self), name, None)
-            if isinstance(found, property):  # It has raised an AttributeError of its own.
-                return found.fget(self)
-            raise _no_attribute(self, name)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -196,7 +202,7 @@ class Rejected(_Answered["Aggregate"]):
         return f"Rejected(reason={self.reason!r}, data={self.data!r}, aggregate={self.aggregate!r})"
 
 
-class Conflict(msgspec.Struct, frozen=True):
+class Conflict(_NoPlainValue, msgspec.Struct, frozen=True):
     """Somebody else committed to the same stream first. Nothing was stored.
 
     Attributes:
@@ -208,18 +214,6 @@ class Conflict(msgspec.Struct, frozen=True):
     stream: str
     expected_version: int
     actual_version: int
-
-    def __bool__(self) -> NoReturn:
-        raise _refuse_truth(self)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            """Say of what there is not where it is."""
-            found = getattr(type(self), name, None)
-            if isinstance(found, property):  # It has raised an AttributeError of its own.
-                return found.fget(self)
-            raise _no_attribute(self, name)
 
     def unwrap(self) -> NoReturn:
         """Raise `ConflictError`."""
