@@ -2,9 +2,6 @@
 
 import enum
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -14,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from django.db import connection
 from django.utils.translation import gettext_lazy
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +21,7 @@ from rill_django.domain.registry import isolated_registry
 from rill_django.repository import Repository
 from rill_django.store.memory import MemoryEventStore
 from rill_django.store.orm import DjangoEventStore
+from tests.other_process import lines_of
 from tests.repository import wares
 
 with isolated_registry():
@@ -259,12 +256,7 @@ def test_for_any_data(dispatcher):
 
 
 OTHER_PROCESS = """
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = os.environ["RILL_TEST_NAME"]
-import django
-django.setup()
+import sys
 from tests.halls import Hall
 from tests.test_repeated_answers import OPENING, typed
 for name in sys.stdin.read().split():
@@ -291,20 +283,8 @@ def test_in_a_process_of_its_own():
     for value in KINDS.values():
         ask(value)
     opened = dispatcher.transact(Hall.open.message("other", **OPENING), idempotency_key="opened")
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_PROCESS],
-        input=" ".join(here),
-        env={
-            **os.environ,
-            "RILL_TEST_NAME": str(connection.settings_dict["NAME"]),
-            "PYTHONHASHSEED": "4711",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [*here.values(), ascii(opened)]
+    lines = lines_of(OTHER_PROCESS, given=" ".join(here))
+    assert lines == [*here.values(), ascii(opened)]
 
 
 class TestOverHTTP:

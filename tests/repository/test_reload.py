@@ -1,9 +1,6 @@
 """What this process has of an aggregate is what any other one reads from the log."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter, deque
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +23,7 @@ from rill_django.repository import CachingRepository, Repository
 from rill_django.store.memory import MemoryEventStore
 from rill_django.store.orm import DjangoEventStore
 from rill_django.triggers import fire_triggers, isolated_triggers
+from tests.other_process import lines_of
 
 with isolated_registry():
     from tests.repository.wares import Ware, happenings
@@ -78,12 +75,7 @@ def test_for_any_payload_and_value(store):
 
 
 OTHER_PROCESS = """
-import os, sys
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = os.environ["RILL_TEST_NAME"]
-import django
-django.setup()
+import sys
 from tests.repository.wares import Ware
 for number in sys.stdin.read().split():
     print(ascii(Ware.get(number)))
@@ -107,20 +99,8 @@ def test_in_a_process_of_its_own():
     commit()
     caching.commit(Ware("default").defaulted())
     here["default"] = ascii(caching.get(Ware, "default"))
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_PROCESS],
-        input=" ".join(here),
-        env={
-            **os.environ,
-            "RILL_TEST_NAME": str(connection.settings_dict["NAME"]),
-            "PYTHONHASHSEED": "4711",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == list(here.values())
+    lines = lines_of(OTHER_PROCESS, given=" ".join(here))
+    assert lines == list(here.values())
 
 
 def test_a_decision_that_depends_on_a_time_zone(store):
